@@ -1,0 +1,1 @@
+"""One outside thing per file: Postgres, git, the file that `verify` reads."""

@@ -1,0 +1,1 @@
+"""The use cases and their faces: HTTP, command line, settings and wiring."""

@@ -1,0 +1,1 @@
+"""Pure folds of events into something readable: views, the trail, the export and its verification."""
