@@ -1,0 +1,517 @@
+"""The use cases: what HTTP, the command line and the import ask the ledger to do.
+
+Each takes a named project, decides with the rules of `domain`, and appends. It knows no protocol.
+"""
+
+import hashlib
+import re
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+from adapters.commit_signal import CommitSignal
+from adapters.postgres_tokens import PostgresTokens
+from adapters.postgres_views import PostgresViews
+from domain.citation import Citation, check_citations
+from domain.names import (
+    ArtifactStream,
+    RunStream,
+    artifact_stream,
+    check_project,
+    parse_stream,
+)
+
+from adapters.postgres_uploads import PostgresUploads
+from app.exports import Exports
+from domain import artifact, canonical, run
+from domain.digest import digest_of, format_digest, parse_digest
+from domain.errors import Invalid, NotFound, StaleVersion, TooLarge
+from domain.events import (
+    ERASURE_EVENTS,
+    MAX_ACTOR_CHARACTERS,
+    PROJECT_EVENTS,
+    ArtifactWritten,
+    EventData,
+    ProjectChanged,
+    ProjectCreated,
+    Source,
+    contents_of,
+    parse,
+    read_data,
+)
+from domain.log import (
+    MAX_BATCH_EVENTS,
+    MAX_BLOB_BYTES,
+    STAGED_ABOVE_BYTES,
+    Append,
+    Blob,
+    EventLog,
+    Proposed,
+    Receipt,
+)
+
+MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}")
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
+APPEND_ATTEMPTS = 5
+APPEND_SECONDS = 30.0
+STREAM_PAGE = 1_000
+
+
+class RequestKey(msgspec.Struct, frozen=True):
+    """An idempotency key, already the caller's own, and the SHA-256 of the request it stands for."""
+
+    key: str
+    request_sha256: bytes
+
+
+class EventInput(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as a caller proposes it; with `content`, its digest and size are filled in."""
+
+    stream: str
+    type: str
+    data: object
+    id: str | None = None
+    content: bytes | None = None
+
+
+class _Checked(msgspec.Struct, frozen=True):
+    stream: ArtifactStream | RunStream | str
+    name: str
+    data: EventData
+    id: str
+    content: bytes | None
+
+
+class Ledger:
+    """One ledger, open: its log, its views and its exports.
+
+    Args:
+        new_id: Gives a random UUID; the only randomness here.
+        monotonic: Gives seconds for deadlines.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: EventLog,
+        views: PostgresViews,
+        uploads: PostgresUploads,
+        exports: Exports,
+        tokens: PostgresTokens,
+        signal: CommitSignal,
+        new_id: Callable[[], str],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.log = log
+        self.views = views
+        self.uploads = uploads
+        self.exports = exports
+        self.tokens = tokens
+        self.signal = signal
+        self._new_id = new_id
+        self._monotonic = monotonic
+
+    def create_project(
+        self,
+        slug: str,
+        *,
+        title: str,
+        description: str = "",
+        actor: str,
+        key: RequestKey | None = None,
+    ) -> Receipt:
+        """Open a project's log.
+
+        Raises:
+            Conflict: `project-exists`.
+        """
+        check_project(slug)
+        _check_title(title)
+        data = ProjectCreated(title=title, description=description)
+        return self.log.create(
+            self._request(slug, [self._checked("project", data)], actor, {"project": 0}, key)
+        )
+
+    def change_project(
+        self,
+        slug: str,
+        *,
+        title: str | None = None,
+        description: str | None = None,
+        actor: str,
+        expected: int | None = None,
+        key: RequestKey | None = None,
+    ) -> Receipt:
+        """Change a project's title or description."""
+        if title is None and description is None:
+            raise Invalid("validation-failed", "Give a title or a description to change.")
+        if title is not None:
+            _check_title(title)
+        data = ProjectChanged(title=title, description=description)
+        preconditions = {} if expected is None else {"project": expected}
+        return self.log.append(
+            self._request(slug, [self._checked("project", data)], actor, preconditions, key)
+        )
+
+    def append(
+        self,
+        project: str,
+        events: Sequence[EventInput],
+        *,
+        actor: str,
+        preconditions: Mapping[str, int] | None = None,
+        key: RequestKey | None = None,
+    ) -> Receipt:
+        """Record a batch: all of it, next to each other, or nothing.
+
+        Raises:
+            Invalid: An event breaks a rule; the pointer says which one.
+            Conflict: `invalid-transition`, `event-id-conflict`.
+            StaleVersion: `version-conflict`.
+            TooLarge: `batch-too-large`, `body-too-large`, `event-too-large`.
+        """
+        if not 1 <= len(events) <= MAX_BATCH_EVENTS:
+            raise TooLarge(
+                "batch-too-large", f"A batch has 1 to {MAX_BATCH_EVENTS} events, not {len(events)}."
+            )
+        checked = [
+            _pointed(f"/events/{index}", lambda given=given: self._check(given))
+            for index, given in enumerate(events)
+        ]
+        given = dict(preconditions or {})
+        for name in given:
+            parse_stream(name)
+        request = self._request(project, checked, actor, given, key)
+        if not any(isinstance(one.stream, RunStream) for one in checked):
+            return self.log.append(request)
+        return self._append_to_runs(request, checked, given)
+
+    def write_artifact(
+        self,
+        project: str,
+        kind: str,
+        key: str,
+        content: bytes,
+        *,
+        media_type: str = artifact.MARKDOWN,
+        title: str | None = None,
+        citations: tuple[Citation, ...] = (),
+        source: Source | None = None,
+        actor: str,
+        expected: int | None = None,
+        event_id: str | None = None,
+        unless_same: bool = False,
+        request_key: RequestKey | None = None,
+    ) -> Receipt:
+        """Write the next version of an artifact; no entries when `unless_same` and it is the same.
+
+        Raises:
+            StaleVersion: `version-conflict`.
+            Invalid: The kind, key, media type, citations or text break a rule.
+        """
+        stream = artifact_stream(kind, key)
+        state = artifact.ArtifactState()
+        if unless_same:
+            latest = self.views.latest_digest(project, kind, key)
+            state = artifact.ArtifactState(*latest) if latest else state
+        proposed = artifact.decide(
+            state,
+            artifact.WriteArtifact(
+                digest=digest_of(content),
+                size_bytes=len(content),
+                media_type=media_type,
+                title=title,
+                citations=citations,
+                source=source,
+                unless_same=unless_same,
+            ),
+        )
+        if not proposed:
+            return Receipt(entries=())
+        return self.append(
+            project,
+            [
+                EventInput(
+                    stream=stream,
+                    type="ArtifactWritten",
+                    data=msgspec.to_builtins(proposed[0]),
+                    id=event_id,
+                    content=content,
+                )
+            ],
+            actor=actor,
+            preconditions={} if expected is None else {stream: expected},
+            key=request_key,
+        )
+
+    def stage_blob(self, project: str, content: bytes) -> str:
+        """Take content in before the append that names it; answers its digest."""
+        self.log.head(project)
+        return format_digest(self.uploads.stage(project, content))
+
+    def position(self, project: str, at: int | None) -> int:
+        """The position to read at: `at`, or the newest one.
+
+        Raises:
+            NotFound: `project-not-found`, `position-in-the-future`.
+        """
+        size = self.log.head(project).size
+        if at is None:
+            return size
+        if at > size:
+            raise NotFound(
+                "position-in-the-future",
+                f"The log of {project} ends at position {size}; {at} is still to come.",
+                members={"position": size},
+            )
+        return at
+
+    def _append_to_runs(
+        self, request: Append, checked: Sequence[_Checked], preconditions: Mapping[str, int]
+    ) -> Receipt:
+        """Decide on each run's present state, and try again when somebody was faster."""
+        for attempt in range(APPEND_ATTEMPTS):
+            recalled = self.log.recall(request)
+            if recalled is not None:
+                return recalled
+            expected = dict(preconditions)
+            states: dict[str, run.RunState] = {}
+            for one in checked:
+                if isinstance(one.stream, RunStream):
+                    state = states.get(one.name) or self._run_state(request.project, one.name)
+                    expected.setdefault(one.name, state.version)
+                    states[one.name] = run.evolve(state, run.decide(state, one.data))
+            try:
+                return self.log.append(
+                    msgspec.structs.replace(request, expected=tuple(sorted(expected.items())))
+                )
+            except StaleVersion as stale:
+                if stale.members.get("stream") in preconditions or attempt == APPEND_ATTEMPTS - 1:
+                    raise
+        raise AssertionError
+
+    def _run_state(self, project: str, stream: str) -> run.RunState:
+        state = run.RunState()
+        upto = self.log.head(project).size
+        while page := self.log.stream(project, stream, state.version, STREAM_PAGE, upto):
+            for entry in page:
+                state = run.evolve(state, parse(entry.line).data)
+        return state
+
+    def _check(self, given: EventInput) -> _Checked:
+        """One proposed event against the grammar, its type's struct and its stream."""
+        stream = parse_stream(given.stream)
+        if given.id is not None and UUID.fullmatch(given.id) is None:
+            raise Invalid("validation-failed", "An event id is a lower-case UUID.", pointer="/id")
+        value = given.data
+        canonical.check(value, "/data")
+        if given.content is not None:
+            value = _with_content(given.type, value, given.content)
+        data = read_data(given.type, value)
+        _check_place(stream, given.stream, data)
+        for content in contents_of(data):
+            parse_digest(content.digest)
+            _check_media_type(content.media_type)
+        if isinstance(data, ArtifactWritten):
+            data = _check_artifact(data, stream, given.content)
+        return _Checked(stream, given.stream, data, given.id or self._new_id(), given.content)
+
+    def _checked(self, stream: str, data: EventData) -> _Checked:
+        canonical.check(msgspec.to_builtins(data))
+        return _Checked(stream, stream, data, self._new_id(), None)
+
+    def _request(
+        self,
+        project: str,
+        checked: Sequence[_Checked],
+        actor: str,
+        preconditions: Mapping[str, int],
+        key: RequestKey | None,
+    ) -> Append:
+        check_project(project)
+        if not 1 <= len(actor) <= MAX_ACTOR_CHARACTERS:
+            raise Invalid("validation-failed", "An actor has 1 to 256 characters.")
+        canonical.check(actor)
+        if key is not None and not key.key:
+            raise Invalid("invalid-parameter", "An idempotency key cannot be empty.")
+        blobs, referred = self._contents(project, checked)
+        return Append(
+            project=project,
+            events=tuple(
+                Proposed(
+                    one.name, type(one.data).__name__, canonical.write(one.data), one.id, actor
+                )
+                for one in checked
+            ),
+            expected=tuple(sorted(preconditions.items())),
+            blobs=blobs,
+            referred=referred,
+            key=key.key if key else None,
+            request_sha256=key.request_sha256 if key else b"",
+            deadline=self._monotonic() + APPEND_SECONDS,
+        )
+
+    def _contents(
+        self, project: str, checked: Sequence[_Checked]
+    ) -> tuple[tuple[Blob, ...], tuple[bytes, ...]]:
+        """The blobs to insert, and the ones that must be there already."""
+        blobs: dict[bytes, Blob] = {}
+        for one in checked:
+            if one.content is not None:
+                sha256 = hashlib.sha256(one.content).digest()
+                if len(one.content) > STAGED_ABOVE_BYTES:
+                    self.uploads.stage(project, one.content)
+                blobs[sha256] = Blob(
+                    sha256,
+                    len(one.content),
+                    zlib.crc32(one.content),
+                    None if len(one.content) > STAGED_ABOVE_BYTES else one.content,
+                )
+        named = {
+            parse_digest(content.digest): content
+            for one in checked
+            for content in contents_of(one.data)
+        }
+        missing = tuple(sorted(set(named) - set(blobs)))
+        if not missing:
+            return tuple(blobs.values()), ()
+        held = self.uploads.held(project, missing)
+        for sha256 in missing:
+            known = held.get(sha256)
+            if known is None:
+                continue  # the log says whether it was erased or never came
+            if known.size_bytes != named[sha256].size_bytes:
+                raise Invalid(
+                    "digest-mismatch",
+                    f"{format_digest(sha256)} has {known.size_bytes} bytes, "
+                    f"not {named[sha256].size_bytes}.",
+                )
+            if known.staged:
+                blobs[sha256] = Blob(sha256, known.size_bytes, known.crc32, None)
+        return tuple(blobs.values()), tuple(sha for sha in missing if sha not in blobs)
+
+
+def _check_title(title: str) -> None:
+    if not 1 <= len(title) <= artifact.MAX_TITLE_CHARACTERS:
+        raise Invalid(
+            "validation-failed",
+            f"A title has 1 to {artifact.MAX_TITLE_CHARACTERS} characters.",
+            pointer="/title",
+        )
+
+
+def _check_media_type(media_type: str) -> None:
+    if MEDIA_TYPE.fullmatch(media_type) is None:
+        raise Invalid(
+            "validation-failed",
+            "A media type is written like text/markdown: lower case, without parameters.",
+            pointer="/media_type",
+        )
+
+
+def _check_place(stream: ArtifactStream | RunStream | str, name: str, data: EventData) -> None:
+    """Each type of event belongs to one kind of stream."""
+    if isinstance(data, ERASURE_EVENTS):
+        raise Invalid(
+            "validation-failed",
+            "An erasure is recorded by erasing, not by appending.",
+            pointer="/type",
+        )
+    if isinstance(data, ProjectCreated):
+        raise Invalid(
+            "validation-failed", "A project is created by POST /v1/projects.", pointer="/type"
+        )
+    if isinstance(data, ArtifactWritten):
+        fits = isinstance(stream, ArtifactStream)
+    elif isinstance(data, PROJECT_EVENTS):
+        fits = name == "project"
+    else:
+        fits = isinstance(stream, RunStream)
+    if not fits:
+        raise Invalid(
+            "validation-failed",
+            f"{type(data).__name__} does not belong into a stream like {name}.",
+            pointer="/stream",
+        )
+
+
+def _with_content(type_name: str, value: object, content: bytes) -> object:
+    """The data with digest and size filled in from the content that came along."""
+    if len(content) > MAX_BLOB_BYTES:
+        raise TooLarge(
+            "body-too-large",
+            f"The content has {len(content)} bytes, the limit is {MAX_BLOB_BYTES}.",
+        )
+    if not isinstance(value, dict):
+        return value
+    facts = {"digest": digest_of(content), "size_bytes": len(content)}
+    inner = value if type_name == "ArtifactWritten" else value.get("content", {})
+    if not isinstance(inner, dict):
+        return value
+    for name, fact in facts.items():
+        if name in inner and inner[name] != fact:
+            raise Invalid(
+                "digest-mismatch",
+                f"The content has {name} {fact}, not {inner[name]!r}.",
+                pointer=f"/data/{name}",
+            )
+    filled = {**inner, **facts}
+    return filled if type_name == "ArtifactWritten" else {**value, "content": filled}
+
+
+def _check_artifact(
+    data: ArtifactWritten, stream: ArtifactStream | RunStream | str, content: bytes | None
+) -> ArtifactWritten:
+    """The rules of `domain.artifact`, as far as the content is at hand."""
+    check_citations(data.citations)
+    text: str | None = None
+    if content is not None and (data.media_type.startswith("text/")):
+        text = _text(content)
+    if isinstance(stream, ArtifactStream) and stream.kind in artifact.IMPLEMENTATION_KINDS:
+        if data.media_type != "application/json":
+            raise Invalid(
+                "validation-failed",
+                f"A {stream.kind} is application/json.",
+                pointer="/data/media_type",
+            )
+        if content is not None:
+            canonical.read(content)
+    decided = artifact.decide(
+        artifact.ArtifactState(),
+        artifact.WriteArtifact(
+            digest=data.digest,
+            size_bytes=data.size_bytes,
+            media_type=data.media_type,
+            title=data.title,
+            citations=data.citations,
+            source=data.source,
+            text=text if data.media_type == artifact.MARKDOWN else None,
+        ),
+    )
+    return decided[0]
+
+
+def _text(content: bytes) -> str:
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Invalid(
+            "validation-failed",
+            f"The text is not UTF-8: bad byte at offset {error.start}.",
+            pointer="/content",
+        ) from None
+    if "\0" in text:
+        raise Invalid(
+            "nul-character", "Text must not contain the NUL character.", pointer="/content"
+        )
+    return text
+
+
+def _pointed(pointer: str, check: Callable[[], _Checked]) -> _Checked:
+    """Run a check, and put the place of its subject before the pointer of its error."""
+    try:
+        return check()
+    except Invalid as error:
+        error.pointer = pointer + (error.pointer or "")
+        raise

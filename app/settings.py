@@ -1,0 +1,88 @@
+"""The settings: the one place that reads the environment.
+
+Each has a default that works on a laptop. A secret can also be given as a file, by the same name
+with `_FILE` behind it.
+"""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from domain.errors import Malformed
+
+MAX_SECRET_FILE_BYTES = 8_192
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
+    """What an operator can set; the variable is the field's name in capitals.
+
+    Attributes:
+        database_url: Postgres for the service; unset: an embedded one in the data folder.
+        deedbook_admin_database_url: Postgres for migrations, `rebuild` and `doctor`; unset: the
+            service's.
+        deedbook_pooled: The service's URL leads through a transaction pooler such as PgBouncer.
+        deedbook_data: The data folder.
+        deedbook_host: The ledger's host name, part of every log's origin; fixed at the first start.
+        deedbook_listen: Address to serve on.
+        deedbook_port: Port to serve on.
+        deedbook_url: Where the command line finds a ledger.
+        deedbook_token: With which token.
+        deedbook_project: And which project it means when none is named.
+    """
+
+    database_url: str | None = None
+    deedbook_admin_database_url: str | None = None
+    deedbook_pooled: bool = False
+    deedbook_data: str = ".deedbook"
+    deedbook_host: str = "ledger.localhost"
+    deedbook_listen: str = "127.0.0.1"
+    deedbook_port: int = 8000
+    deedbook_url: str | None = None
+    deedbook_token: str | None = None
+    deedbook_project: str | None = None
+
+    def __repr__(self) -> str:
+        """Without the secrets."""
+        return f"Settings(data={self.deedbook_data!r}, port={self.deedbook_port})"
+
+    @property
+    def data_folder(self) -> Path:
+        """The data folder as an absolute path."""
+        return Path(self.deedbook_data).expanduser().absolute()
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the ledger brings its own Postgres."""
+        return self.database_url is None
+
+
+SECRETS = ("DATABASE_URL", "DEEDBOOK_ADMIN_DATABASE_URL", "DEEDBOOK_TOKEN")
+
+
+def read_settings(environment: dict[str, str] | None = None) -> Settings:
+    """The settings from the environment.
+
+    Raises:
+        Malformed: `invalid-parameter`, naming the variable.
+    """
+    variables = dict(os.environ if environment is None else environment)
+    given = {
+        name: variables[name] for name in Settings.__struct_encode_fields__ if variables.get(name)
+    }
+    for name in SECRETS:
+        file_name = variables.get(f"{name}_FILE")
+        if file_name:
+            given[name] = _secret(name, Path(file_name))
+    try:
+        return msgspec.convert(given, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise Malformed("invalid-parameter", f"A setting is wrong: {error}.") from None
+
+
+def _secret(name: str, file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(MAX_SECRET_FILE_BYTES).decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Malformed("invalid-parameter", f"{name}_FILE cannot be read: {error}.") from None

@@ -1,0 +1,341 @@
+"""Every kind of event, and the line in which one is stored.
+
+An event's data is a frozen struct, past tense, whose class name is its stored `type`. Stored events
+are for ever: grow one by an optional field with a default, or add a new kind.
+
+One event is one line of canonical JSON (`domain.canonical`): stored, hashed, exported and replayed
+as the same bytes. The line's members are actor, data, id, position, stream, time, type, version.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from domain import canonical
+from domain.citation import Citation
+from domain.errors import Damaged, Invalid, TooLarge
+
+MAX_LINE_BYTES = 65_535  # a tile entry has a 16-bit length (C2SP tlog-tiles)
+MAX_ACTOR_CHARACTERS = 256
+
+
+class EventData(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """What happened; the subclass says which kind of thing."""
+
+
+class Content(EventData):
+    """Bytes kept as a blob: digest, size in bytes and media type (RFC 6838)."""
+
+    digest: str
+    size_bytes: int
+    media_type: str
+
+
+class ArtifactVersionName(EventData):
+    """Names one version of one artifact, and its digest."""
+
+    kind: str
+    key: str
+    version: int
+    digest: str
+
+
+class Source(EventData):
+    """Where an artifact's text came from: a commit and a path in a repository."""
+
+    commit: str
+    path: str
+    repository: str | None = None
+
+
+class ProjectCreated(EventData):
+    """A project was opened; the first event of its log."""
+
+    title: str
+    description: str = ""
+
+
+class ProjectChanged(EventData):
+    """A project's title or description was changed."""
+
+    title: str | None = None
+    description: str | None = None
+
+
+class ArtifactWritten(Content):
+    """A version of an artifact was written; its version is the stream's version."""
+
+    title: str | None = None
+    citations: tuple[Citation, ...] = ()
+    source: Source | None = None
+
+
+class ArtifactErased(EventData):
+    """The content of an artifact version was erased; in the stream `erasures`."""
+
+    artifact: str
+    artifact_version: int
+    digest: str
+    reason: str
+
+
+class RunCreated(EventData):
+    """An implementation run was opened."""
+
+    title: str
+    repository: str | None = None
+    base_commit: str | None = None
+    head_commit: str | None = None
+    pull_request: str | None = None
+    artifacts: tuple[ArtifactVersionName, ...] = ()
+
+
+class RunStarted(EventData):
+    """Work on the run began."""
+
+
+class RunPaused(EventData):
+    """The run waits for an approval or for something outside."""
+
+    waiting_for: Literal["approval", "external"]
+    reason: str = ""
+
+
+class RunResumed(EventData):
+    """What the run waited for has come."""
+
+
+class RunFinished(EventData):
+    """The run ended; nothing more happens in it."""
+
+    outcome: Literal["succeeded", "failed", "canceled"]
+    reason: str = ""
+
+
+class PlanRecorded(EventData):
+    """The implementation plan of a run."""
+
+    content: Content
+    artifacts: tuple[ArtifactVersionName, ...] = ()
+
+
+class PatchSetRecorded(EventData):
+    """Commits made in a run: SHAs in order, and a diff manifest as content."""
+
+    commits: tuple[str, ...]
+    content: Content
+    repository: str | None = None
+    base_commit: str | None = None
+
+
+class VerificationRecorded(EventData):
+    """A check was run: lint, types, tests, build, migrations."""
+
+    result: Literal["PASSED", "WARNED", "FAILED"]
+    name: str | None = None
+    commit: str | None = None
+    content: Content | None = None
+
+
+class TranscriptRecorded(EventData):
+    """A command was run; its output is the content."""
+
+    command: tuple[str, ...]
+    exit_code: int
+    duration_ms: int
+    content: Content
+
+
+class ApprovalRequested(EventData):
+    """Somebody is asked to allow something."""
+
+    approval: str
+    scope: str
+    intent: str
+
+
+class ApprovalRecorded(EventData):
+    """An approval was granted or rejected."""
+
+    decision: Literal["approved", "rejected"]
+    approval: str | None = None
+    scope: str | None = None
+    reason: str = ""
+
+
+class SideEffectIntended(EventData):
+    """Something outside is about to be changed; recorded before it happens."""
+
+    effect: str
+    scope: str
+    intent: str
+    approval: str | None = None
+
+
+class SideEffectFinished(EventData):
+    """The outcome of an intended side effect, with the ids the outside gave it."""
+
+    effect: str
+    outcome: Literal["succeeded", "failed", "unknown"]
+    external_ids: tuple[str, ...] = ()
+
+
+class DeploymentRecorded(EventData):
+    """Something was deployed."""
+
+    provider: str
+    environment: str
+    commit: str
+    outcome: Literal["succeeded", "failed", "rolled_back"]
+    deployment: str | None = None
+    url: str | None = None
+
+
+PROJECT_EVENTS: tuple[type[EventData], ...] = (ProjectCreated, ProjectChanged)
+ARTIFACT_EVENTS: tuple[type[EventData], ...] = (ArtifactWritten,)
+ERASURE_EVENTS: tuple[type[EventData], ...] = (ArtifactErased,)
+RUN_EVENTS: tuple[type[EventData], ...] = (
+    RunCreated,
+    RunStarted,
+    RunPaused,
+    RunResumed,
+    RunFinished,
+    PlanRecorded,
+    PatchSetRecorded,
+    VerificationRecorded,
+    TranscriptRecorded,
+    ApprovalRequested,
+    ApprovalRecorded,
+    SideEffectIntended,
+    SideEffectFinished,
+    DeploymentRecorded,
+)
+
+EVENT_TYPES: dict[str, type[EventData]] = {
+    kind.__name__: kind
+    for kind in (*PROJECT_EVENTS, *ARTIFACT_EVENTS, *ERASURE_EVENTS, *RUN_EVENTS)
+}
+"""The allow-list: a stored `type` is looked up here and never imported."""
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as it stands in the log: its data, and its place."""
+
+    position: int
+    stream: str
+    version: int
+    type: str
+    id: str
+    actor: str
+    time: str
+    data: EventData
+
+
+class StoredLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The members of a stored line in canonical order; `data` is canonical JSON as bytes."""
+
+    actor: str
+    data: msgspec.Raw
+    id: str
+    position: int
+    stream: str
+    time: str
+    type: str
+    version: int
+
+
+_encoder = msgspec.json.Encoder(order="sorted")
+_line_decoder = msgspec.json.Decoder(StoredLine)
+_data_decoders = {name: msgspec.json.Decoder(kind) for name, kind in EVENT_TYPES.items()}
+
+
+def encode_line(line: StoredLine) -> bytes:
+    """The bytes to store and hash, without a newline.
+
+    Raises:
+        TooLarge: `event-too-large`.
+    """
+    raw = _encoder.encode(line)
+    if len(raw) > MAX_LINE_BYTES:
+        raise TooLarge(
+            "event-too-large",
+            f"The event has {len(raw)} bytes, the limit is {MAX_LINE_BYTES}; "
+            "put long text into a blob.",
+        )
+    return raw
+
+
+def read_line(raw: bytes) -> StoredLine:
+    """The members of a stored line; refuses bytes that `encode_line` would not give.
+
+    Raises:
+        Damaged: `event-malformed`.
+    """
+    try:
+        line = _line_decoder.decode(raw)
+        if len(raw) > MAX_LINE_BYTES or _encoder.encode(line) != raw:
+            raise Damaged("event-malformed", "The line is not the canonical form of an event.")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Damaged("event-malformed", f"The line is not an event: {error}.") from None
+    return line
+
+
+def parse(raw: bytes) -> Recorded:
+    """The event in a stored line, strictly.
+
+    Raises:
+        Damaged: `event-malformed`, also for a type that is not in `EVENT_TYPES`.
+    """
+    line = read_line(raw)
+    decoder = _data_decoders.get(line.type)
+    if decoder is None:
+        raise Damaged("event-malformed", f"The event type {line.type[:64]!r} is unknown.")
+    try:
+        data = decoder.decode(line.data)
+        if canonical.write(data) != bytes(line.data):
+            raise Damaged("event-malformed", f"The data of this {line.type} is not canonical.")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Damaged(
+            "event-malformed", f"The data of this {line.type} is malformed: {error}."
+        ) from None
+    return Recorded(
+        position=line.position,
+        stream=line.stream,
+        version=line.version,
+        type=line.type,
+        id=line.id,
+        actor=line.actor,
+        time=line.time,
+        data=data,
+    )
+
+
+def read_data(type_name: str, value: object) -> EventData:
+    """Foreign event data (already through `canonical.read`) as its struct.
+
+    Raises:
+        Invalid: `unknown-event-type` or `validation-failed`, with a pointer below `/data`.
+    """
+    kind = EVENT_TYPES.get(type_name)
+    if kind is None:
+        raise Invalid(
+            "unknown-event-type",
+            f"{type_name[:64]!r} is not an event type; see the table in docs/events.md.",
+            pointer="/type",
+        )
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        sentence, _, path = str(error).partition(" - at `$")
+        pointer = "/data" + path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
+        raise Invalid("validation-failed", f"{sentence}.", pointer=pointer) from None
+
+
+def contents_of(data: EventData) -> tuple[Content, ...]:
+    """The blobs that an event's data refers to."""
+    if isinstance(data, Content):
+        return (data,)
+    content = getattr(data, "content", None)
+    return (content,) if isinstance(content, Content) else ()
