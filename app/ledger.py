@@ -16,6 +16,7 @@ from domain.citation import Citation, check_citations
 from domain.names import (
     ArtifactStream,
     RunStream,
+    Stream,
     artifact_stream,
     check_project,
     parse_stream,
@@ -76,7 +77,7 @@ class EventInput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Checked(msgspec.Struct, frozen=True):
-    stream: ArtifactStream | RunStream | str
+    stream: Stream
     name: str
     data: EventData
     id: str
@@ -317,9 +318,9 @@ class Ledger:
             data = _check_artifact(data, stream, given.content)
         return _Checked(stream, given.stream, data, given.id or self._new_id(), given.content)
 
-    def _checked(self, stream: str, data: EventData) -> _Checked:
+    def _checked(self, name: str, data: EventData) -> _Checked:
         canonical.check(msgspec.to_builtins(data))
-        return _Checked(stream, stream, data, self._new_id(), None)
+        return _Checked(parse_stream(name), name, data, self._new_id(), None)
 
     def _request(
         self,
@@ -410,7 +411,7 @@ def _check_media_type(media_type: str) -> None:
         )
 
 
-def _check_place(stream: ArtifactStream | RunStream | str, name: str, data: EventData) -> None:
+def _check_place(stream: Stream, name: str, data: EventData) -> None:
     """Each type of event belongs to one kind of stream."""
     if isinstance(data, ERASURE_EVENTS):
         raise Invalid(
@@ -461,7 +462,7 @@ def _with_content(type_name: str, value: object, content: bytes) -> object:
 
 
 def _check_artifact(
-    data: ArtifactWritten, stream: ArtifactStream | RunStream | str, content: bytes | None
+    data: ArtifactWritten, stream: Stream, content: bytes | None
 ) -> ArtifactWritten:
     """The rules of `domain.artifact`, as far as the content is at hand."""
     check_citations(data.citations)

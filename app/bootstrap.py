@@ -1,0 +1,92 @@
+"""The composition root: the only place that builds adapters, reads the clock or draws randomness."""
+
+import os
+import secrets
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+
+from adapters.commit_signal import CommitSignal
+from adapters.embedded_postgres import EmbeddedPostgres
+from adapters.migrate import migrate
+from adapters.postgres_connect import open_pool
+from adapters.postgres_exports import PostgresExports
+from adapters.postgres_ledger_row import fix_host
+from adapters.postgres_log import PostgresLog
+from adapters.postgres_tokens import PostgresTokens
+from adapters.postgres_uploads import PostgresUploads
+from adapters.postgres_views import PostgresViews
+from adapters.service_login import service_login
+from app.exports import Exports
+from app.ledger import Ledger
+from app.settings import Settings
+
+POOL_CONNECTIONS = 10
+
+
+def now() -> datetime:
+    """The one clock."""
+    return datetime.now(UTC)
+
+
+def random_bytes(count: int) -> bytes:
+    """Randomness for tokens."""
+    return secrets.token_bytes(count)
+
+
+def new_id() -> str:
+    """A random UUID, version 7: sorted by time of making, so that its index stays compact."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds << 80) | int.from_bytes(os.urandom(10))
+    value = value & ~(0xF << 76) | 7 << 76
+    value = value & ~(0x3 << 62) | 2 << 62
+    return str(uuid.UUID(int=value))
+
+
+@contextmanager
+def admin_url(settings: Settings) -> Iterator[str]:
+    """A connection URL that may migrate, starting the embedded Postgres if need be."""
+    given = settings.deedbook_admin_database_url or settings.database_url
+    if given is not None:
+        yield given
+        return
+    with EmbeddedPostgres.open(settings.data_folder) as server:
+        yield server.admin_url
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[str]:
+    """A migrated database; yields the URL with which the service connects."""
+    with admin_url(settings) as owner:
+        migrate(owner)
+        if settings.database_url is not None:
+            yield settings.database_url
+        else:
+            yield service_login(owner, secrets.token_urlsafe(24))
+
+
+@contextmanager
+def open_ledger(settings: Settings, url: str) -> Iterator[Ledger]:
+    """A ledger over a migrated database, with its writer and signal running."""
+    with ExitStack() as closing:
+        pool = closing.enter_context(
+            open_pool(url, max_size=POOL_CONNECTIONS, pooled=settings.deedbook_pooled)
+        )
+        fix_host(pool, settings.deedbook_host)
+        signal = closing.enter_context(CommitSignal(url, pooled=settings.deedbook_pooled))
+        log = closing.enter_context(
+            PostgresLog(url, pool, signal=signal, now=now, pooled=settings.deedbook_pooled)
+        )
+        views = PostgresViews(pool)
+        yield Ledger(
+            log=log,
+            views=views,
+            uploads=PostgresUploads(pool),
+            exports=Exports(log, views, PostgresExports(pool)),
+            tokens=PostgresTokens(pool),
+            signal=signal,
+            new_id=new_id,
+            monotonic=time.monotonic,
+        )

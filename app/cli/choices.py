@@ -1,0 +1,130 @@
+"""What the global options chose, and the options themselves: usable before or after a subcommand."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from app.client import Client
+    from app.connection import Connection
+    from app.settings import Settings
+
+Output = Literal["table", "json", "ndjson"]
+Function = TypeVar("Function", bound=Callable[..., object])
+
+
+@dataclass
+class Choices:
+    """What was chosen so far; options fill it in while the line is parsed."""
+
+    url: str | None = None
+    token: str | None = None
+    project: str | None = None
+    output: Output = "table"
+    quiet: bool = False
+    no_color: bool = False
+
+    def settings(self) -> "Settings":
+        """The settings of this process."""
+        from app.settings import read_settings
+
+        return read_settings()
+
+    def connection(self) -> "Connection":
+        """The ledger to talk to: flag, variable, `connection.json`, default, in this order."""
+        from app.connection import choose, read_connection
+
+        settings = self.settings()
+        return choose(
+            settings,
+            read_connection(settings.data_folder),
+            url=self.url,
+            token=self.token,
+            project=self.project,
+        )
+
+    def client(self) -> "Client":
+        """An HTTP client for that ledger; use it as a context manager."""
+        from app.client import Client
+
+        connection = self.connection()
+        return Client(connection.url, connection.token)
+
+    def named_project(self, given: str | None = None) -> str:
+        """The project meant: the argument, else the one of the options or the connection."""
+        project = given or self.connection().project
+        if project is None:
+            raise click.UsageError(
+                "Which project? Name it with --project, or set DEEDBOOK_PROJECT."
+            )
+        return project
+
+
+def chosen() -> Choices:
+    """The choices of the command that is running."""
+    return click.get_current_context().ensure_object(Choices)
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    choices = context.ensure_object(Choices)
+    if parameter.name == "json":
+        if value:
+            choices.output = "json"
+    elif value is not None and value is not False and parameter.name is not None:
+        setattr(choices, parameter.name, value)
+
+
+def global_options(*, hidden: bool) -> list[click.Parameter]:
+    """The global options, fresh, for one command."""
+
+    def option(*names: str, text: str, **rest: object) -> click.Option:
+        return click.Option(
+            names,
+            help=text,
+            hidden=hidden,
+            expose_value=False,
+            is_eager=True,
+            callback=_keep,
+            default=None,
+            **rest,  # type: ignore[arg-type]  # click's own keywords, passed through
+        )
+
+    return [
+        option("--url", text="The ledger's URL.", metavar="URL"),
+        option("--token", text="The API token.", metavar="TOKEN"),
+        option("--project", text="The project meant.", metavar="SLUG"),
+        option(
+            "--output",
+            text="How results are printed.",
+            type=click.Choice(["table", "json", "ndjson"]),
+        ),
+        option("--json", text="The same as --output json.", is_flag=True),
+        option("--quiet", "-q", text="No progress and no remarks.", is_flag=True),
+        option("--no-color", text="No colours (also NO_COLOR).", is_flag=True),
+    ]
+
+
+class Command(click.Command):
+    """A command that also takes the global options."""
+
+    def __init__(self, *arguments: object, **keywords: object) -> None:
+        super().__init__(*arguments, **keywords)  # type: ignore[arg-type]  # click's own, as given
+        self.params.extend(global_options(hidden=True))
+
+
+class Group(click.Group):
+    """A group of such commands."""
+
+    command_class = Command
+    group_class = type
+
+    def __init__(self, *arguments: object, **keywords: object) -> None:
+        super().__init__(*arguments, **keywords)  # type: ignore[arg-type]  # click's own, as given
+        self.params.extend(global_options(hidden=True))
+
+
+def project_argument(function: Function) -> Function:
+    """An optional positional PROJECT."""
+    return click.argument("project", required=False, metavar="[PROJECT]")(function)

@@ -1,0 +1,145 @@
+"""What a command says when it fails, and the exit code it leaves with."""
+
+from collections.abc import Mapping
+
+import click
+
+from app.cli.choices import Choices
+from domain.errors import (
+    Conflict,
+    Damaged,
+    DeedbookError,
+    Forbidden,
+    Gone,
+    Invalid,
+    Malformed,
+    NotFound,
+    StaleVersion,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
+
+OK = 0
+UNEXPECTED = 1
+USAGE = 2
+NOT_VERIFIED = 3
+AUTHENTICATION = 4
+NOT_FOUND = 5
+CONFLICT = 6
+SERVER = 7
+INTERRUPTED = 130
+
+EXIT_CODES: Mapping[type[DeedbookError], int] = {
+    Malformed: USAGE,
+    Invalid: USAGE,
+    TooLarge: USAGE,
+    Damaged: NOT_VERIFIED,
+    Unauthenticated: AUTHENTICATION,
+    Forbidden: AUTHENTICATION,
+    NotFound: NOT_FOUND,
+    Gone: NOT_FOUND,
+    Conflict: CONFLICT,
+    StaleVersion: CONFLICT,
+    Unavailable: SERVER,
+}
+
+EXIT_CODES_HELP = """\b
+Exit codes:
+  0    done
+  1    unexpected: please report it
+  2    wrong usage or input
+  3    verification failed or incomplete
+  4    not authenticated, or not allowed
+  5    not found, or erased
+  6    conflict: a stale version, or it exists already
+  7    the ledger or the network is away
+  130  interrupted"""
+
+HINTS: Mapping[str, str] = {
+    "unauthenticated": "Give --token or DEEDBOOK_TOKEN; `deedbook token create` makes one.",
+    "token-expired": "`deedbook token create` makes a new one.",
+    "insufficient-scope": "`deedbook token create --scope …` makes one that may.",
+    "server-unreachable": "Does it run? `deedbook up` starts one here; --url names another.",
+    "project-not-found": "`deedbook project list` shows what there is.",
+    "artifact-not-found": "`deedbook artifact list` shows what there is.",
+    "version-conflict": "Somebody was faster: read the latest version, then repeat with it.",
+    "project-exists": "Choose another slug, or use the project that is there.",
+    "position-in-the-future": "Leave --at away to mean the newest position.",
+    "digest-mismatch": "The bytes were changed on the way; repeat the command.",
+    "database-unavailable": "Repeating is safe; `deedbook doctor` says more.",
+}
+
+
+def exit_code_of(error: DeedbookError) -> int:
+    """The exit code that belongs to an error."""
+    if error.code == "digest-mismatch" and isinstance(error, Damaged):
+        return SERVER
+    return EXIT_CODES.get(type(error), UNEXPECTED)
+
+
+def report(error: DeedbookError, choices: Choices) -> None:
+    """Say what went wrong, on standard error: a line and a hint, or a problem as JSON."""
+    if choices.output != "table":
+        _report_json(
+            {
+                "type": f"urn:deedbook:error:{error.code}",
+                "detail": error.detail,
+                "code": error.code,
+                **({"errors": [{"pointer": error.pointer}]} if error.pointer else {}),
+                **error.members,
+            }
+        )
+        return
+    from app.cli.output import printable
+
+    place = f" at {error.pointer}" if error.pointer else ""
+    _line("error:", f"{printable(error.detail)} ({printable(error.code + place)})", choices)
+    request_id = error.members.get("request_id")
+    if exit_code_of(error) == SERVER and request_id:
+        click.echo(f"request: {printable(str(request_id))}", err=True)
+    hint = HINTS.get(error.code)
+    if hint and not choices.quiet:
+        _line("hint:", hint, choices, color="cyan")
+
+
+def report_usage(error: click.ClickException, choices: Choices) -> None:
+    """Say that a command was called wrongly."""
+    if choices.output != "table":
+        _report_json(
+            {
+                "type": "urn:deedbook:error:usage",
+                "detail": error.format_message(),
+                "code": "usage",
+            }
+        )
+        return
+    _line("error:", f"{error.format_message()} (usage)", choices)
+    context = getattr(error, "ctx", None)
+    if isinstance(context, click.Context):
+        click.echo(f"{context.get_usage()}\nhint: {context.command_path} --help", err=True)
+
+
+def report_unexpected(error: BaseException, choices: Choices) -> None:
+    """Say that the fault is ours."""
+    detail = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if choices.output != "table":
+        _report_json(
+            {"type": "urn:deedbook:error:unexpected", "detail": detail, "code": "unexpected"}
+        )
+        return
+    _line("error:", f"{detail} (unexpected)", choices)
+
+
+def _report_json(problem: Mapping[str, object]) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.encode(problem), err=True)
+
+
+def _line(word: str, text: str, choices: Choices, color: str = "red") -> None:
+    click.echo(
+        f"{click.style(word, fg=color)} {text}",
+        err=True,
+        color=False if choices.no_color else None,
+    )

@@ -1,0 +1,124 @@
+"""The first word of the command line: finds the command, runs it, and says how it ended."""
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+import click
+
+from app.cli import failure
+from app.cli.choices import Choices, Group, global_options
+from domain.errors import DeedbookError
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "up": ("operations", "Start a whole ledger here: database, first import, service."),
+    "serve": ("operations", "Serve the API."),
+    "migrate": ("operations", "Bring the database's schema up to date."),
+    "rebuild": ("operations", "Replay everything into fresh views and compare."),
+    "doctor": ("operations", "Examine this ledger and say what is wrong."),
+    "project": ("projects", "Open, list and change projects."),
+    "artifact": ("artifacts", "Write and read artifacts."),
+    "append": ("events", "Append events from standard input."),
+    "log": ("events", "Show the audit trail."),
+    "replay": ("events", "Write the stored events up to a position."),
+    "export": ("bundles", "Take away a project as a ZIP that proves itself."),
+    "verify": ("bundles", "Check an export, offline."),
+    "import": ("imports", "Import a git repository, or an export."),
+    "token": ("tokens", "Make, list and revoke API tokens."),
+    "completion": ("completion", "Print the completion script of a shell."),
+}
+"""Name → file in this folder, and the line for --help: so that --help imports nothing."""
+
+
+class Root(Group):
+    """The commands of `COMMANDS`, each imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
+        """The commands, in the order of a person's day."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 -- click's signature
+        """Import the one asked for."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"app.cli.{COMMANDS[cmd_name][0]}")
+        command = getattr(module, f"{cmd_name}_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
+        """The exit codes, as they stand in `failure`."""
+        formatter.write_paragraph()
+        formatter.write_text(failure.EXIT_CODES_HELP)
+
+
+def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        from app.version import VERSION
+
+        click.echo(f"deedbook {VERSION}")
+        context.exit()
+
+
+root = Root(
+    name="deedbook",
+    help="An event-sourced audit ledger for software delivery.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+root.params = [
+    *global_options(hidden=False),
+    click.Option(
+        ["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_version,
+        help="Print the version.",
+    ),
+]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; answers the exit code and lets no exception out."""
+    # A convention of terminals (no-color.org), not a setting of ours.
+    no_color = bool(os.environ.get("NO_COLOR"))  # noqa: TID251 -- see above
+    choices = Choices(no_color=no_color)
+    try:
+        result = root.main(
+            list(arguments), prog_name="deedbook", standalone_mode=False, obj=choices
+        )
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return failure.OK if not arguments else failure.USAGE
+    except click.ClickException as error:
+        failure.report_usage(error, choices)
+        return failure.USAGE
+    except DeedbookError as error:
+        failure.report(error, choices)
+        return failure.exit_code_of(error)
+    except (click.Abort, KeyboardInterrupt):
+        return failure.INTERRUPTED
+    except BrokenPipeError:
+        return _leave_pipe()
+    except SystemExit:
+        # click turns a broken pipe into an exit by itself.
+        return _leave_pipe()
+    except Exception as error:  # noqa: BLE001 -- the outermost edge of the process
+        failure.report_unexpected(error, choices)
+        return failure.UNEXPECTED
+    return result if isinstance(result, int) else failure.OK
+
+
+def _leave_pipe() -> int:
+    """The reader (such as `head`) has enough: leave quietly, also when Python flushes at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    return failure.OK

@@ -1,0 +1,214 @@
+"""Appends: ours against raw INSERT + COMMIT of the same rows, and against the stock recorder."""
+
+import hashlib
+import os
+import secrets
+import uuid
+import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import psycopg
+from eventsourcing.persistence import StoredEvent
+from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
+from psycopg.conninfo import conninfo_to_dict
+
+from app.ledger import EventInput, Ledger
+from bench.measure import Ratio, compare, in_threads
+
+ROWS = """
+CREATE TABLE IF NOT EXISTS raw_event (project_id text, position bigint, stream text, version bigint, type text,
+  id uuid, actor text, time timestamptz, line bytea, leaf bytea,
+  PRIMARY KEY (project_id, position), UNIQUE (project_id, stream, version), UNIQUE (project_id, id));
+CREATE TABLE IF NOT EXISTS raw_blob (project_id text, sha256 bytea, size_bytes bigint, crc32 bigint,
+  encoding smallint, content bytea, PRIMARY KEY (project_id, sha256));
+ALTER TABLE raw_blob ALTER content SET STORAGE EXTERNAL;
+CREATE TABLE IF NOT EXISTS raw_version (project_id text, kind text, key text, version bigint, position bigint,
+  sha256 bytea, size_bytes bigint, media_type text, title text, actor text, time timestamptz, citations int,
+  PRIMARY KEY (project_id, kind, key, version));
+CREATE SEQUENCE IF NOT EXISTS raw_position;
+"""
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PAYLOAD_BYTES = 4096
+
+
+def payload() -> bytes:
+    """4 KB of text, unique, about twice compressible."""
+    return secrets.token_hex(PAYLOAD_BYTES // 2).encode()
+
+
+class Raw:
+    """The floor: the same rows by prepared statements, one transaction an append; no order, no tree."""
+
+    def __init__(self, url: str) -> None:
+        self.connection = psycopg.connect(url, autocommit=True, prepare_threshold=0)
+        self.cursor = self.connection.cursor(binary=True)
+
+    def append(self, count: int = 1) -> None:
+        with self.connection.pipeline(), self.connection.transaction():
+            events, blobs, versions = [], [], []
+            for _ in range(count):
+                content = payload()
+                sha256 = hashlib.sha256(content).digest()
+                event_id = uuid.uuid4()
+                position = uuid.uuid4().int >> 66
+                line = b"x" * 360
+                events.append(
+                    (
+                        "raw",
+                        position,
+                        "artifact/D/k",
+                        position,
+                        "ArtifactWritten",
+                        event_id,
+                        "bench",
+                        NOW,
+                        line,
+                        sha256,
+                    )
+                )
+                blobs.append(("raw", sha256, len(content), zlib.crc32(content), 0, content))
+                versions.append(
+                    (
+                        "raw",
+                        "D",
+                        "k",
+                        position,
+                        position,
+                        sha256,
+                        len(content),
+                        "text/markdown",
+                        None,
+                        "bench",
+                        NOW,
+                        0,
+                    )
+                )
+            self.cursor.executemany(
+                "INSERT INTO raw_event VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s,%s)", events
+            )
+            self.cursor.executemany("INSERT INTO raw_blob VALUES (%s,%s,%s,%s,%s,%s)", blobs)
+            self.cursor.executemany(
+                "INSERT INTO raw_version VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s)", versions
+            )
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def raw_work(url: str, writers: int, appends: int, batch: int = 1) -> Callable[[], float]:
+    """A round of raw appends; its rate in events a second."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(ROWS)
+    raws = [Raw(url) for _ in range(writers)]
+
+    def work() -> float:
+        each = max(1, appends // writers)
+
+        def worker(raw: Raw) -> Callable[[], None]:
+            return lambda: [raw.append(batch) for _ in range(each)] and None
+
+        return each * writers * batch / in_threads([worker(raw) for raw in raws])
+
+    return work
+
+
+def our_work(
+    ledger: Ledger, project: str, writers: int, appends: int, batch: int = 1
+) -> Callable[[], float]:
+    """A round of our appends through the use case."""
+
+    def work() -> float:
+        each = max(1, appends // writers)
+
+        def worker(index: int) -> Callable[[], None]:
+            def run() -> None:
+                for _ in range(each):
+                    events = [
+                        EventInput(
+                            stream=f"artifact/D/w{index}",
+                            type="ArtifactWritten",
+                            data={"media_type": "text/markdown"},
+                            content=payload(),
+                        )
+                        for _ in range(batch)
+                    ]
+                    ledger.append(project, events, actor="bench")
+
+            return run
+
+        return each * writers * batch / in_threads([worker(index) for index in range(writers)])
+
+    return work
+
+
+def stock_work(url: str, writers: int, appends: int, batch: int = 1) -> Callable[[], float]:
+    """A round of appends with the library's own recorder."""
+    parts = conninfo_to_dict(url)
+    datastore = PostgresDatastore(
+        dbname=str(parts["dbname"]),
+        host=str(parts["host"]),
+        port=str(parts.get("port", "5432")),
+        user=str(parts["user"]),
+        password=str(parts.get("password", "")),
+        pool_size=writers + 2,
+        max_overflow=writers,
+    )
+    recorder = PostgresApplicationRecorder(
+        datastore, events_table_name=f"stock_{os.getpid()}_{writers}_{batch}"
+    )
+    recorder.create_table()
+
+    def work() -> float:
+        each = max(1, appends // writers)
+
+        def worker() -> None:
+            for _ in range(each):
+                originator = uuid.uuid4()
+                recorder.insert_events(
+                    [
+                        StoredEvent(originator, version, "ArtifactWritten", payload())
+                        for version in range(1, batch + 1)
+                    ]
+                )
+
+        return each * writers * batch / in_threads([worker] * writers)
+
+    return work
+
+
+def measure(ledger: Ledger, url: str, rounds: int) -> list[Ratio]:
+    """Every line about appends."""
+    ledger.create_project("bench-append", title="bench", actor="bench")
+    results = []
+    for writers, appends, batch, target in (
+        (1, 300, 1, ""),
+        (16, 1600, 1, ">= 0.4"),
+        (64, 3200, 1, ""),
+        (1, 20, 100, ""),
+        (16, 64, 100, ""),
+    ):
+        shape = f"{writers} writer{'s' * (writers > 1)}" + (
+            f", batches of {batch}" if batch > 1 else ""
+        )
+        ours = our_work(ledger, "bench-append", writers, appends, batch)
+        results.append(
+            compare(
+                f"append, {shape}, against raw of the same rows",
+                ours,
+                raw_work(url, writers, appends, batch),
+                rounds=rounds,
+                target=target,
+            )
+        )
+        if writers * batch < 1600:  # beyond, the stock recorder can hang in its pipeline
+            results.append(
+                compare(
+                    f"append, {shape}, against the stock recorder",
+                    ours,
+                    stock_work(url, writers, max(writers, appends // 4), batch),
+                    rounds=rounds,
+                    target=">= 3" if (writers, batch) == (16, 1) else "",
+                )
+            )
+    return results
