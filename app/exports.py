@@ -4,12 +4,17 @@ A layout is made once from the events up to the position, without reading conten
 gives the size, the ETag and any range before the first byte is sent (`docs/export.md`).
 """
 
-from collections.abc import Iterator
-
-import msgspec
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from adapters.export_stream import stream_zip
-from adapters.postgres_exports import BlobFacts, ExportRecord, FileRow, PostgresExports
+from adapters.postgres_exports import (
+    Absent,
+    BlobFacts,
+    ExportRecord,
+    FileRow,
+    PostgresExports,
+)
 from adapters.postgres_views import PostgresViews
 from domain.digest import format_digest
 from domain.errors import Damaged, Gone, NotFound
@@ -22,14 +27,13 @@ from projections.bundle import (
     Bundle,
     BundleFold,
     Measure,
-    Member,
     Scope,
     Selection,
     Source,
     read_scope,
     select,
 )
-from projections.zip_layout import ZipLayout
+from projections.zip_layout import central_record, end_records, local_header
 
 __all__ = ["ExportRecord", "Exports"]
 
@@ -138,35 +142,141 @@ class Exports:
         return fold.finish(events, leaves)
 
     def _keep(self, project: str, scope: Scope, bundle: Bundle) -> ExportRecord:
-        digests = sorted({one.sha256 for one in bundle.members if one.source is Source.BLOB})
+        blobs = [one for one in bundle.members if one.source is Source.BLOB]
+        digests = sorted({one.sha256 for one in blobs})
         facts = self._store.blob_facts(project, digests)
         missing = [sha256 for sha256 in digests if sha256 not in facts]
         if missing:
             facts |= self._store.restore(project, missing)
-            self._refuse_missing(
-                project,
-                bundle.size,
-                scope,
-                [
-                    (one.path, one.sha256, one.size_bytes)
-                    for one in bundle.members
-                    if one.source is Source.BLOB and one.sha256 not in facts
-                ],
-            )
-        layout = ZipLayout()
-        rows = [_row(layout, bundle.folder, one, facts) for one in bundle.members]
-        return self._store.keep(
-            ExportRecord(
-                project=project,
-                position=bundle.size,
-                scope=scope.name,
-                format_version=FORMAT_VERSION,
-                folder=bundle.folder,
-                entries=len(rows),
-                size_bytes=layout.size_bytes,
-                manifest_sha256=bundle.manifest_sha256,
-                layout_id=layout.layout_id,
-                zip_sha256=None,
-            ),
-            rows,
+            absent = [
+                Absent(one.path, one.sha256, one.size_bytes)
+                for one in blobs
+                if one.sha256 not in facts
+            ]
+            if absent:
+                raise self._missing(project, bundle.size, scope, absent)
+        rows, record = _lay_out(project, scope, bundle, facts)
+        return self._store.keep(record, rows)
+
+    def _check_held(self, record: ExportRecord, scope: Scope) -> None:
+        """A layout stays as it is, but contents may have been erased, or lost, since."""
+        absent = self._store.absent(record)
+        if not absent:
+            return
+        restored = self._store.restore(record.project, [one.sha256 for one in absent])
+        absent = [one for one in absent if one.sha256 not in restored]
+        if absent:
+            raise self._missing(record.project, record.position, scope, absent)
+
+    def _missing(
+        self, project: str, position: int, scope: Scope, absent: Sequence[Absent]
+    ) -> Gone | NotFound:
+        erased = self._store.erased_at(project, [one.sha256 for one in absent])
+        for one in absent:
+            if one.sha256 not in erased:
+                return NotFound(
+                    "content-missing",
+                    f"The content of {_inside(one.path)} ({format_digest(one.sha256)}, "
+                    f"{one.size_bytes} bytes) is missing. Upload the same bytes again, with "
+                    f"PUT /v1/projects/{project}/blobs/{format_digest(one.sha256)} or "
+                    "`deedbook artifact put`, and repeat the export.",
+                    members={"path": _inside(one.path), "digest": format_digest(one.sha256)},
+                )
+        first = max(erased.values())
+        if scope.run is None:
+            first = first_outside(self._store.gaps(project, position), position, first)
+        return Gone(
+            "content-erased",
+            f"A content of {project} at position {position} was erased later; the first position "
+            f"that can be exported is {first}.",
+            members={"first_position": first},
         )
+
+
+def first_outside(gaps: Iterable[tuple[int, int]], position: int, otherwise: int) -> int:
+    """The lowest position after `position` that lies in no gap (first, end), end excluded.
+
+    Args:
+        gaps: In any order.
+        position: One that lies in a gap.
+        otherwise: The answer when no gap is known to hold it: a run's content was erased.
+    """
+    candidate = position
+    for first, end in sorted(gaps):
+        if first <= candidate < end:
+            candidate = end
+    return candidate if candidate > position else otherwise
+
+
+def _lay_out(
+    project: str, scope: Scope, bundle: Bundle, facts: Mapping[bytes, BlobFacts]
+) -> tuple[list[FileRow], ExportRecord]:
+    """Every header's place, without reading a content."""
+    layout_id = hashlib.sha256()
+    rows: list[FileRow] = []
+    offset = 0
+    for member in bundle.members:
+        crc32 = member.crc32
+        if crc32 is None:
+            known = facts[member.sha256]
+            if known.size_bytes != member.size_bytes:
+                raise Damaged(
+                    "content-damaged",
+                    f"The content of {member.path} ({format_digest(member.sha256)}) has "
+                    f"{known.size_bytes} bytes, its event says {member.size_bytes}.",
+                )
+            crc32 = known.crc32
+        path = f"{bundle.folder}/{member.path}"
+        row = FileRow(
+            len(rows),
+            path,
+            member.size_bytes,
+            crc32,
+            member.sha256,
+            member.source,
+            offset,
+            member.content,
+        )
+        rows.append(row)
+        layout_id.update(member.sha256)
+        offset += len(local_header(path, member.size_bytes, crc32)) + member.size_bytes
+    directory_bytes = 0
+    for row in rows:
+        record = central_record(row.path, row.size_bytes, row.crc32, row.zip_offset)
+        layout_id.update(record)
+        directory_bytes += len(record)
+    end = end_records(len(rows), directory_bytes, offset)
+    layout_id.update(end)
+    return rows, ExportRecord(
+        project=project,
+        position=bundle.size,
+        scope=scope.name,
+        format_version=FORMAT_VERSION,
+        folder=bundle.folder,
+        entries=len(rows),
+        size_bytes=offset + directory_bytes + len(end),
+        manifest_sha256=bundle.manifest_sha256,
+        layout_id=layout_id.digest(),
+        zip_sha256=None,
+    )
+
+
+def _recorded(line: bytes, leaf: bytes, position: int) -> Recorded:
+    """The event in a stored line that is still what its leaf was made of."""
+    if leaf_hash(line) != leaf:
+        raise Damaged(
+            "event-malformed",
+            f"The event at position {position} differs from its leaf hash. Run deedbook doctor.",
+        )
+    recorded = parse(line)
+    if recorded.position != position:
+        raise Damaged(
+            "event-malformed",
+            f"The event at position {position} says that it is {recorded.position}.",
+        )
+    return recorded
+
+
+def _inside(path: str) -> str:
+    """A path without the top folder."""
+    return path if path.startswith("data/") else path.partition("/")[2]

@@ -494,7 +494,7 @@ def _run_id(stream: str) -> str:
     name = parse_stream(stream)
     if not isinstance(name, RunStream):
         raise Damaged("event-malformed", f"{stream[:80]!r} is not the stream of a run.")
-    return name.run
+    return name.run_id
 
 
 def _extension(media_type: str) -> str:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -11,12 +11,10 @@ import click
 from app.cli.choices import Choices, Command, chosen, project_argument
 
 if TYPE_CHECKING:
-    from app.client import Client
-    from app.event_lines import FollowedEvent
+    from app.remote_events import ShownEvent
 
-MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
-MAX_LINE_BYTES = 16 * 1024 * 1024
 SHOWN_EVENTS = 50
+ACTOR_COLUMN = 16
 
 
 @click.command("append", cls=Command)
@@ -35,42 +33,45 @@ def append_command(
 ) -> None:
     """Append events from standard input.
 
-    Takes one JSON object, a JSON array, or NDJSON; each event has stream, type and data, and
-    optionally id, and content (text) or content_base64. Up to 1,000 events are recorded
-    as one: all or none. NDJSON that is longer is recorded in batches of 1,000.
-    Events get an id before they are sent, so that repeating is safe.
+    Takes one JSON object, a JSON array, or NDJSON. An event has stream, type and data, and may have
+    an id, and content (text) or content_base64. Up to 1,000 events are recorded as one: all or
+    none; longer input is recorded in batches of 1,000. Events get an id before they are sent, so
+    that a lost answer is no loss: the request is repeated and recorded once.
     """
     from app.cli.output import remark, show
-    from app.event_lines import preview, read_proposed, with_id
+    from app.cli.randomness import new_id
+    from app.event_input import preview, read_events, with_id
+    from app.remote_events import append
     from domain.log import MAX_BATCH_EVENTS
 
     choices = chosen()
     preconditions = dict(_stream_version(text) for text in expected)
-    events = _numbered(read_proposed(_standard_input()))
-    columns = {"position": "POSITION", "stream": "STREAM", "version": "VERSION", "id": "ID"}
+    events = read_events(_standard_input())
     if dry_run:
-        rows = [preview(index, event) for index, event in events]
+        rows = [preview(index, event) for index, event in enumerate(events)]
         show(rows, {"stream": "STREAM", "type": "TYPE", "contents": "CONTENTS", "id": "ID"})
-        remark(f"{len(rows)} events would be appended; nothing was recorded")
+        remark(f"{len(rows)} events would be appended; nothing was recorded.")
         return
     slug = choices.named_project(project)
-    rows = []
+    batch = list(islice(events, MAX_BATCH_EVENTS))
+    if not batch:
+        raise click.UsageError("There is no event on standard input.")
+    recorded = []
     with choices.client() as client:
-        batch = list(islice(events, MAX_BATCH_EVENTS))
-        if not batch:
-            raise click.UsageError("There is no event on standard input.")
         while batch:
             following = list(islice(events, MAX_BATCH_EVENTS))
             if following and (key or preconditions):
                 raise click.UsageError(
                     f"--key and --expect hold for one batch of at most {MAX_BATCH_EVENTS} events."
                 )
-            receipt = client.append(
-                slug, [with_id(event) for _, event in batch], preconditions=preconditions, key=key
-            )
-            rows.extend(receipt.events)
+            with_ids = [with_id(event, new_id) for event in batch]
+            answer = append(client, slug, with_ids, preconditions=preconditions, key=key)
+            recorded.extend(answer.events)
             batch = following
-    show(rows, columns)
+    show(
+        recorded,
+        {"position": "POSITION", "stream": "STREAM", "version": "VERSION", "id": "ID"},
+    )
 
 
 @click.command("log", cls=Command)
@@ -99,24 +100,26 @@ def log_command(
 ) -> None:
     """Show the audit trail: who did what, and when; oldest first.
 
-    With --output ndjson, prints the events as they are stored, byte for byte.
+    With --output ndjson it prints the events as they are stored, byte for byte.
     """
+    from app import remote_events
+
     choices = chosen()
     slug = choices.named_project(project)
     filters = {"type": type_name, "stream": stream, "actor": actor}
     with choices.client() as client:
-        printer = _EventPrinter(choices)
-        last = after or 0
-        for event in client.newest(slug, filters, after=after, limit=limit):
-            printer.show(event)
+        size = remote_events.position(client, slug, None)
+        last = min(after or 0, size)
+        for event in remote_events.some(
+            client, slug, filters, after=after, limit=limit, upto=size
+        ):
+            _print(event, choices)
             last = event.position
-        if not follow:
-            printer.end()
-            return
-        if after is None and last == 0:
-            last = client.size(slug)
-        for event in client.follow(slug, filters, after=last):
-            printer.show(event)
+        if follow:
+            # Whatever --limit left out before `size` is not of interest; what comes after it is.
+            start = last if after is not None else size
+            for event in remote_events.follow(client, slug, filters, after=start):
+                _print(event, choices)
 
 
 @click.command("replay", cls=Command)
@@ -126,60 +129,50 @@ def log_command(
 def replay_command(project: str | None, at: int | None, file: Path | None) -> None:
     """Write the stored events up to a position as NDJSON, byte for byte.
 
-    Their SHA-256 leaves are the leaves of the project's tree; see docs/events.md.
+    Each line is one leaf of the project's tree: what an export carries as events.jsonl.
     """
+    from app import remote_events
     from app.cli.output import binary_output, remark
     from app.progress import Progress
 
     choices = chosen()
     slug = choices.named_project(project)
     with choices.client() as client:
-        upto = client.position(slug, at)
-        with Progress("replay", hidden=choices.quiet or file is None) as progress:
-            if file is None:
-                _copy(client, slug, upto, binary_output(), progress)
-            else:
-                part = file.with_name(file.name + ".part")
-                with part.open("wb") as opened:
-                    _copy(client, slug, upto, opened, progress)
-                part.replace(file)
-    remark(f"{upto} events of {slug}" + (f" written to {file}" if file else ""))
-
-
-class _EventPrinter:
-    """Shows events one by one, in the output that was chosen."""
-
-    def __init__(self, choices: Choices) -> None:
-        self._output = choices.output
-        self._lines: list[bytes] = []
-
-    def show(self, event: "FollowedEvent") -> None:
-        from app.cli.output import binary_output, printable
-
-        if self._output == "table":
-            click.echo(
-                f"{event.position:>6}  {event.time[:19]}Z  {printable(event.actor):<16}  "
-                f"{printable(event.sentence)}"
-            )
+        upto = remote_events.position(client, slug, at)
+        lines = remote_events.lines(client, slug, 0, upto)
+        if file is None:
+            hidden = choices.quiet or sys.stdout.isatty()
+            with Progress("replay", hidden=hidden) as progress:
+                _copy(lines, upto, binary_output(), progress)
         else:
-            # JSON of something without an end is NDJSON.
-            output = binary_output()
-            output.write(event.line + b"\n")
-            output.flush()
+            part = file.with_name(file.name + ".part")
+            with Progress("replay", hidden=choices.quiet) as progress, part.open("wb") as opened:
+                _copy(lines, upto, opened, progress)
+            part.replace(file)
+            remark(f"{upto} events of {slug} written to {file}")
 
-    def end(self) -> None:
-        """Nothing more comes."""
+
+def _print(event: "ShownEvent", choices: Choices) -> None:
+    from app.cli.output import binary_output, printable
+
+    if choices.output == "table":
+        actor = printable(event.actor).ljust(ACTOR_COLUMN)
+        click.echo(f"{event.position:>6}  {event.time[:19]}Z  {actor}  {printable(event.sentence)}")
+    else:
+        output = binary_output()
+        output.write(event.line + b"\n")
+        output.flush()
 
 
 def _copy(
-    client: "Client",
-    project: str,
+    lines: Iterator[bytes],
     upto: int,
     output: BinaryIO,
     progress: Callable[[int, int | None], None],
 ) -> None:
-    for done, line in enumerate(client.lines(project, 0, upto), start=1):
-        output.write(line + b"\n")
+    for done, line in enumerate(lines, start=1):
+        output.write(line)
+        output.write(b"\n")
         progress(done, upto)
     output.flush()
 
@@ -191,14 +184,7 @@ def _stream_version(text: str) -> tuple[str, int]:
     return stream, int(version)
 
 
-def _numbered(events: Iterator[object]) -> Iterator[tuple[int, object]]:
-    return enumerate(events)
-
-
 def _standard_input() -> BinaryIO:
     if sys.stdin.isatty():
-        click.echo("reading events from the terminal; end with Ctrl-D", err=True)
+        click.echo("Reading events from the terminal; end with Ctrl-D.", err=True)
     return sys.stdin.buffer
-
-
-_ = chain

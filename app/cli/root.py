@@ -108,9 +108,9 @@ def run(arguments: Sequence[str]) -> int:
         return failure.INTERRUPTED
     except BrokenPipeError:
         return _leave_pipe()
-    except SystemExit:
-        # click turns a broken pipe into an exit by itself.
-        return _leave_pipe()
+    except SystemExit as leaving:
+        # Completion ends so, and click turns a broken pipe into an exit by itself.
+        return failure.OK if leaving.code == 0 else _leave_pipe()
     except Exception as error:  # noqa: BLE001 -- the outermost edge of the process
         failure.report_unexpected(error, choices)
         return failure.UNEXPECTED

@@ -1,0 +1,161 @@
+"""Who waits for events is woken by the commit: within the process at once, from others by NOTIFY.
+
+A notification is a hint, never the truth: receivers listen first, then read, then wait with a time
+limit, so a lost hint costs a little time and no event. NOTIFY travels on a connection of its own, at
+most every 50 ms: inside the append transaction it would queue the commits of all projects.
+"""
+
+import contextlib
+import threading
+from types import TracebackType
+from typing import Self
+
+import psycopg
+
+from adapters.postgres_connect import connect
+
+CHANNEL = "deedbook_commit"
+BETWEEN_NOTIFIES_SECONDS = 0.05
+LISTEN_SECONDS = 1.0
+RECONNECT_SECONDS = (0.1, 0.5, 2.0, 5.0)
+MAX_PAYLOAD_BYTES = 7_000  # Postgres allows 8,000
+
+
+class CommitSignal:
+    """Tells waiters that a project's log has grown; use as a context manager."""
+
+    def __init__(self, url: str, *, pooled: bool = False) -> None:
+        self._url = url
+        self._pooled = pooled
+        self._sizes: dict[str, int] = {}
+        self._generation = 0
+        self._changed = threading.Condition()
+        self._to_send: dict[str, int] = {}
+        self._wake_sender = threading.Event()
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def committed(self, project: str, size: int) -> None:
+        """The log has this size now; called after the commit."""
+        self._heard(project, size)
+        if not self._pooled:
+            with self._changed:
+                self._to_send[project] = max(size, self._to_send.get(project, 0))
+            self._wake_sender.set()
+
+    def known(self, project: str) -> int:
+        """The largest size heard of; 0 when nothing was."""
+        with self._changed:
+            return self._sizes.get(project, 0)
+
+    def wait(self, project: str, beyond: int, timeout_seconds: float) -> int:
+        """Wait until the log is known to be larger than `beyond`, or anything may have happened.
+
+        Answers the largest size heard of: a hint to read the log now, even when not larger.
+        """
+        with self._changed:
+            generation = self._generation
+            self._changed.wait_for(
+                lambda: (
+                    self._sizes.get(project, 0) > beyond
+                    or self._generation != generation
+                    or self._stopping.is_set()
+                ),
+                timeout_seconds,
+            )
+            return self._sizes.get(project, 0)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the process is about to end."""
+        return self._stopping.is_set()
+
+    def stop_waiting(self) -> None:
+        """Wake everybody for the last time."""
+        self._stopping.set()
+        self._wake_sender.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def __enter__(self) -> Self:
+        if not self._pooled:
+            for work in (self._send, self._listen):
+                thread = threading.Thread(target=work, name=work.__name__, daemon=True)
+                thread.start()
+                self._threads.append(thread)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop_waiting()
+        for thread in self._threads:
+            thread.join()
+
+    def _heard(self, project: str, size: int) -> None:
+        with self._changed:
+            if size > self._sizes.get(project, 0):
+                self._sizes[project] = size
+            self._changed.notify_all()
+
+    def _look_at_all(self) -> None:
+        """Something may have been missed: every waiter reads again."""
+        with self._changed:
+            self._generation += 1
+            self._changed.notify_all()
+
+    def _send(self) -> None:
+        connection: psycopg.Connection | None = None
+        while not self._stopping.is_set():
+            self._wake_sender.wait()
+            self._wake_sender.clear()
+            with self._changed:
+                sizes, self._to_send = self._to_send, {}
+            payload = " ".join(f"{project}={size}" for project, size in sizes.items())
+            if len(payload) > MAX_PAYLOAD_BYTES:
+                payload = ""  # "look at all"
+            try:
+                if connection is None and sizes:
+                    connection = connect(self._url, autocommit=True)
+                if connection is not None and sizes:
+                    connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
+            except psycopg.Error:
+                # Other processes find out by polling; the next commit tries a new connection.
+                _close(connection)
+                connection = None
+            self._stopping.wait(BETWEEN_NOTIFIES_SECONDS)
+        _close(connection)
+
+    def _listen(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                with connect(self._url, autocommit=True) as connection:
+                    connection.execute(f"LISTEN {CHANNEL}")
+                    self._look_at_all()
+                    failures = 0
+                    while not self._stopping.is_set():
+                        for notice in connection.notifies(timeout=LISTEN_SECONDS, stop_after=1):
+                            self._receive(notice.payload)
+            except psycopg.Error:
+                pause = RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)]
+                failures += 1
+                self._look_at_all()
+                self._stopping.wait(pause)
+
+    def _receive(self, payload: str) -> None:
+        if not payload:
+            self._look_at_all()
+        for item in payload.split():
+            project, _, size = item.partition("=")
+            if size.isdecimal():
+                self._heard(project, int(size))
+
+
+def _close(connection: psycopg.Connection | None) -> None:
+    if connection is not None:
+        with contextlib.suppress(psycopg.Error):
+            connection.close()

@@ -1,0 +1,99 @@
+"""Connections to Postgres: timeouts, keepalives, and no more rights than the service needs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from domain.errors import Unavailable
+
+CONNECT_SECONDS = 15  # a sleeping serverless Postgres wakes in less
+POOL_WAIT_SECONDS = 10.0
+STATEMENT_SECONDS = 120
+IDLE_IN_TRANSACTION_SECONDS = 60
+SERVICE_ROLE = "deedbook_service"
+
+_NETWORK = {
+    "connect_timeout": CONNECT_SECONDS,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+    "application_name": "deedbook",
+}
+
+
+def connect(url: str, *, autocommit: bool = False, pooled: bool = False) -> psycopg.Connection:
+    """A connection of the service.
+
+    Through a transaction pooler nothing may be set for a session, and nothing prepared: there the
+    login itself is restricted, and its timeouts belong to the role (docs/operations.md).
+    """
+    connection = psycopg.connect(
+        make_conninfo(url, **_NETWORK),
+        autocommit=True,
+        prepare_threshold=None if pooled else 5,
+    )
+    try:
+        if not pooled:
+            _restrict(connection)
+        connection.autocommit = autocommit
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def open_pool(url: str, *, max_size: int, pooled: bool = False) -> Iterator[ConnectionPool]:
+    """A pool for reads."""
+
+    def configure(connection: psycopg.Connection) -> None:
+        if not pooled:
+            connection.autocommit = True
+            _restrict(connection)
+            connection.autocommit = False
+
+    pool = ConnectionPool(
+        make_conninfo(url, **_NETWORK),
+        kwargs={"prepare_threshold": None if pooled else 5},
+        configure=configure,
+        min_size=1,
+        max_size=max_size,
+        timeout=POOL_WAIT_SECONDS,
+        check=ConnectionPool.check_connection,
+        open=False,
+    )
+    pool.open()
+    try:
+        pool.wait(POOL_WAIT_SECONDS)
+    except PoolTimeout:
+        pool.close()
+        raise Unavailable("database-unavailable", "Postgres cannot be reached.") from None
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def _restrict(connection: psycopg.Connection) -> None:
+    """Take on the restricted role where the login may, and bound every statement."""
+    connection.execute(
+        """
+        SELECT set_config('role', %(role)s, false)
+        WHERE current_user <> %(role)s
+          AND EXISTS (SELECT FROM pg_roles WHERE rolname = %(role)s)
+          AND pg_has_role(current_user, (SELECT oid FROM pg_roles WHERE rolname = %(role)s), 'MEMBER')
+        """,
+        {"role": SERVICE_ROLE},
+    )
+    connection.execute(
+        """
+        SELECT set_config('statement_timeout', %s, false),
+               set_config('idle_in_transaction_session_timeout', %s, false),
+               set_config('timezone', 'UTC', false)
+        """,
+        (f"{STATEMENT_SECONDS}s", f"{IDLE_IN_TRANSACTION_SECONDS}s"),
+    )

@@ -1,0 +1,82 @@
+"""`up`, `serve`, `migrate`, `rebuild`, `doctor`: what an operator does, on the database itself."""
+
+import click
+
+from app.cli import failure
+from app.cli.choices import Command, chosen, project_argument
+
+
+@click.command("up", cls=Command)
+@click.option("--host", help="Address to listen on.", metavar="ADDRESS")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Port to listen on.")
+@click.option("--no-import", is_flag=True, help="Do not import the repository at the first start.")
+def up_command(host: str | None, port: int | None, no_import: bool) -> None:
+    """Start a whole ledger here: database, first import, service."""
+    from app.up import up
+
+    up(_listening(host, port), first_import=not no_import)
+
+
+@click.command("serve", cls=Command)
+@click.option("--host", help="Address to listen on.", metavar="ADDRESS")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Port to listen on.")
+def serve_command(host: str | None, port: int | None) -> None:
+    """Serve the API on the database of the settings, which must be migrated."""
+    from app.up import serve
+
+    serve(_listening(host, port))
+
+
+@click.command("migrate", cls=Command)
+@click.option("--dry-run", is_flag=True, help="Show what would be applied; change nothing.")
+def migrate_command(dry_run: bool) -> None:
+    """Bring the database's schema up to date."""
+    from adapters.migrate import migrate, pending
+    from app.bootstrap import admin_url
+    from app.cli.output import remark, show
+
+    settings = chosen().settings()
+    with admin_url(settings) as url:
+        names = pending(url) if dry_run else migrate(url)
+    show([{"migration": name} for name in names], {"migration": "MIGRATION"}, empty="Up to date.")
+    if names:
+        remark("Not applied yet." if dry_run else "Applied.")
+
+
+@click.command("rebuild", cls=Command)
+@project_argument
+@click.option("--repair", is_flag=True, help="Put the rebuilt views in the place of wrong ones.")
+def rebuild_command(project: str | None, repair: bool) -> int:
+    """Replay everything into fresh views, and compare them with those in use.
+
+    All projects, unless one is named. Ends with exit code 3 when they differ (and are not repaired).
+    """
+    from adapters.rebuild import rebuild
+    from app.bootstrap import admin_url
+    from app.cli.output import show_one
+    from app.progress import Progress
+
+    choices = chosen()
+    with (
+        admin_url(choices.settings()) as url,
+        Progress("rebuild", hidden=choices.quiet) as progress,
+    ):
+        report = rebuild(url, project, repair=repair, progress=progress)
+    show_one(report)
+    return failure.OK if report.equal or repair else failure.NOT_VERIFIED
+
+
+@click.command("doctor", cls=Command)
+@project_argument
+@click.option("--verify", is_flag=True, help="Also check every row of every event and content.")
+def doctor_command(project: str | None, verify: bool) -> int:
+    """Examine this ledger: settings, database, migrations, service; with --verify every row.
+
+    Ends with exit code 3 when something is wrong.
+    """
+    from app.cli.examination import examine_all
+    from app.cli.output import show
+
+    findings = examine_all(chosen(), project, verify=verify)
+    show(findings, {"result": "RESULT", "subject": "SUBJECT", "detail": "DETAIL"})
+    return failure.NOT_VERIFIED if any(one.result == "wrong" for one in findings) else failure.OK

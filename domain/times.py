@@ -1,0 +1,27 @@
+"""Times as they stand in events: RFC 3339, UTC, six digits and `Z`, so that text sorts like time."""
+
+from datetime import UTC, datetime
+
+from domain.errors import Damaged
+
+EPOCH = "1970-01-01T00:00:00.000000Z"
+
+
+def format_time(time: datetime) -> str:
+    """Such as `2026-11-20T10:00:00.000000Z`."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_time(text: str) -> datetime:
+    """The inverse; refuses every other spelling.
+
+    Raises:
+        Damaged: `event-malformed`.
+    """
+    try:
+        time = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    except ValueError:
+        time = None
+    if time is None or format_time(time) != text:
+        raise Damaged("event-malformed", f"{text[:40]!r} is not a time as events have it.")
+    return time

@@ -1,0 +1,840 @@
+"""Verification of an export: replay its events, make every file again, compare every byte.
+
+The numbered steps are those of `docs/export.md`: 1 Shape, 2 Bag, 3 Events, 4 Leaves, 5 Root,
+6 Blobs, 7 Replay, 9 Anchor (8, the seal, is not given yet). Every step that can run does run, every
+failure names its place, and nothing is read here but through `Archive`: no clock, no network, no
+database. The container itself (step 1) was checked by whoever opened the archive, except for its
+bodies, which are read here.
+"""
+
+import hashlib
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from domain import canonical
+from domain.digest import format_digest, parse_digest
+from domain.errors import Damaged, DeedbookError, Invalid
+from domain.events import (
+    ARTIFACT_EVENTS,
+    ERASURE_EVENTS,
+    MAX_ACTOR_CHARACTERS,
+    MAX_LINE_BYTES,
+    PROJECT_EVENTS,
+    RUN_EVENTS,
+    EventData,
+    Recorded,
+    parse,
+)
+from domain.merkle import leaf_hash
+from domain.names import ArtifactStream, RunStream, check_project, parse_stream, run_stream
+from projections import manifest as lists
+from projections.bundle import (
+    FORMAT_VERSION,
+    Bundle,
+    BundleFold,
+    Measure,
+    Member,
+    Scope,
+    Selection,
+    Source,
+    read_scope,
+    select,
+)
+
+MAX_EVENTS = 100_000_000
+MAX_SMALL_FILE_BYTES = 64 * 1024
+MAX_FINDINGS = 10
+"""Failures printed for one step; the rest are counted."""
+LEAF_LINE_BYTES = 65
+
+State = Literal["VERIFIED", "VERIFIED-UNANCHORED", "INCOMPLETE", "FAILED"]
+STEPS = {
+    "shape": 1,
+    "bag": 2,
+    "events": 3,
+    "leaves": 4,
+    "root": 5,
+    "blobs": 6,
+    "replay": 7,
+    "anchor": 9,
+}
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_ORIGIN = re.compile(r"[a-z0-9.-]{1,253}")
+_PIN = re.compile(r"(?:sha256:)?([0-9a-f]{64})@(0|[1-9][0-9]{0,17})")
+
+
+class ArchiveEntry(Protocol):
+    """A file in the archive; its path begins with the top folder."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def crc32(self) -> int: ...
+
+
+class Archive(Protocol):
+    """An opened archive, whose container is known to be the one encoding of its entries."""
+
+    @property
+    def entries(self) -> Sequence[ArchiveEntry]:
+        """In order of path."""
+
+    def chunks(self, entry: ArchiveEntry) -> Iterator[bytes]:
+        """The body of an entry, in bounded pieces; may be read more than once."""
+
+
+class Check(msgspec.Struct, frozen=True):
+    """The outcome of one step, or one failure in it; `ok` is None where it could not run."""
+
+    id: str
+    ok: bool | None
+    detail: str
+
+    @property
+    def step(self) -> int:
+        """The number of the step."""
+        return STEPS[self.id]
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """What the export says that it is; worth believing as far as the state says."""
+
+    origin: str | None = None
+    scope: str | None = None
+    position: int | None = None
+    root: str | None = None
+    events: int | None = None
+    withheld: int | None = None
+    erased: int | None = None
+    files: int | None = None
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a verification."""
+
+    state: State
+    checks: tuple[Check, ...]
+    summary: Summary
+    zip_sha256: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Pin(msgspec.Struct, frozen=True):
+    """A root that the reader knows from elsewhere, for a size of the log."""
+
+    root: bytes
+    size: int
+    origin: str | None = None
+
+
+def read_pin(text: str) -> Pin:
+    """A pin from `ROOT@SIZE`, or from the text of a checkpoint (C2SP tlog-checkpoint).
+
+    Raises:
+        Invalid: `invalid-parameter`.
+    """
+    found = _PIN.fullmatch(text.strip())
+    if found is not None:
+        return Pin(bytes.fromhex(found[1]), int(found[2]))
+    lines = text.split("\n")
+    if len(lines) > 3 and re.fullmatch(r"0|[1-9][0-9]{0,17}", lines[1]):
+        try:
+            root = msgspec.convert(lines[2], bytes)
+        except msgspec.ValidationError:
+            root = b""
+        if len(root) == 32 and _ORIGIN.fullmatch(lines[0]):
+            return Pin(root, int(lines[1]), lines[0])
+    raise Invalid(
+        "invalid-parameter",
+        "A pin is ROOT@SIZE, the root as 64 hex digits, or the text of a checkpoint.",
+    )
+
+
+class _Findings:
+    """Collects what each step found."""
+
+    def __init__(self) -> None:
+        self._failed: dict[str, list[str]] = {}
+        self._counted: dict[str, int] = {}
+        self._notes: dict[str, tuple[bool | None, str]] = {}
+
+    def fail(self, step: str, detail: str) -> None:
+        found = self._failed.setdefault(step, [])
+        self._counted[step] = self._counted.get(step, 0) + 1
+        if len(found) < MAX_FINDINGS:
+            found.append(detail)
+
+    def ran(self, step: str, detail: str) -> None:
+        self._notes[step] = (True, detail)
+
+    def could_not_run(self, step: str, reason: str) -> None:
+        self._notes.setdefault(step, (None, reason))
+
+    def failed(self, step: str) -> bool:
+        return step in self._failed
+
+    @property
+    def any_failed(self) -> bool:
+        return bool(self._failed)
+
+    def checks(self, *, anchor: bool) -> tuple[Check, ...]:
+        checks: list[Check] = []
+        for step in STEPS:
+            if step == "anchor" and not anchor:
+                continue
+            found = self._failed.get(step, [])
+            checks += (Check(step, False, detail) for detail in found)
+            more = self._counted.get(step, 0) - len(found)
+            if more > 0:
+                checks.append(Check(step, False, f"and {more} more of these"))
+            if not found:
+                ok, detail = self._notes.get(step, (None, "could not run"))
+                checks.append(Check(step, ok, detail))
+        return tuple(checks)
+
+
+def refused(reason: DeedbookError, *, zip_sha256: str | None = None) -> Report:
+    """The report on a file whose container is not that of an export."""
+    findings = _Findings()
+    findings.fail("shape", f"{reason.code}: {reason.detail}")
+    for step in STEPS:
+        if step != "shape":
+            findings.could_not_run(step, "could not run: the archive cannot be read")
+    return Report(
+        state="FAILED",
+        checks=findings.checks(anchor=False),
+        summary=Summary(),
+        zip_sha256=zip_sha256,
+    )
+
+
+def verify(archive: Archive, pin: Pin | None = None) -> Report:
+    """Run every step that can run, on an archive whose container is canonical."""
+    return _Verification(archive, pin).run()
+
+
+class _Verification:
+    def __init__(self, archive: Archive, pin: Pin | None) -> None:
+        self._archive = archive
+        self._pin = pin
+        self._findings = _Findings()
+        self._folder = archive.entries[0].path.partition("/")[0] if archive.entries else ""
+        self._prefix = len(self._folder) + 1
+        self._events: Measure | None = None
+        self._leaves: Measure | None = None
+        self._pinned: bytes | None = None
+
+    def run(self) -> Report:
+        findings = self._findings
+        claimed = self._read_claims()
+        bundle: Bundle | None = None
+        fold: BundleFold | None = None
+        if claimed is not None:
+            scope, tree = claimed
+            fold = self._replay(scope, tree)
+            if fold is not None and not findings.failed("events"):
+                bundle = self._finish(fold)
+        self._read_bodies(bundle)
+        summary = Summary(files=len(self._archive.entries))
+        if claimed is not None:
+            scope, tree = claimed
+            summary = Summary(
+                origin=tree.origin,
+                scope=scope.name,
+                position=tree.size,
+                root=tree.root,
+                events=None if fold is None else fold.events,
+                withheld=None if fold is None else tree.size - fold.events,
+                erased=None if bundle is None else len(bundle.erased),
+                files=len(self._archive.entries),
+            )
+        anchored = self._anchor(claimed[1] if claimed else None)
+        state: State = "VERIFIED" if anchored else "VERIFIED-UNANCHORED"
+        checks = findings.checks(anchor=self._pin is not None)
+        if any(check.ok is None for check in checks):
+            state = "INCOMPLETE"
+        if findings.any_failed:
+            state = "FAILED"
+        return Report(
+            state=state, checks=checks, summary=summary, notes=_notes(state, summary)
+        )
+
+    # What the export says of itself
+
+    def _read_claims(self) -> tuple[Scope, lists.Tree] | None:
+        """Scope, origin and size, from the two small files that have them; all checked later."""
+        findings = self._findings
+        reason = "could not run: tree.json or bag-info.txt cannot be read"
+        try:
+            tree = self._read_tree()
+            scope = self._read_bag_info(tree)
+            project = tree.origin.partition(".")[0]
+            check_project(project)
+            folder = scope.folder(project, tree.size)
+            if folder != self._folder:
+                findings.fail(
+                    "bag", f"the top folder is {shown(self._folder)}, its contents say {folder}"
+                )
+        except DeedbookError as error:
+            findings.fail("bag", error.detail)
+            for step in ("events", "leaves", "root", "blobs", "replay"):
+                findings.could_not_run(step, reason)
+            return None
+        return scope, tree
+
+    def _read_tree(self) -> lists.Tree:
+        raw = self._small(lists.TREE_PATH)
+        try:
+            tree = msgspec.json.decode(raw, type=lists.Tree)
+            root = parse_digest(tree.root)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Invalid) as error:
+            raise Damaged("archive-malformed", f"{lists.TREE_PATH}: {error}") from None
+        if not 0 <= tree.size <= MAX_EVENTS or _ORIGIN.fullmatch(tree.origin) is None:
+            raise Damaged("archive-malformed", f"{lists.TREE_PATH}: origin or size is not one")
+        if lists.encode_tree(tree.origin, root, tree.size) != raw:
+            raise Damaged("archive-malformed", f"{lists.TREE_PATH}: not in canonical form")
+        return tree
+
+    def _read_bag_info(self, tree: lists.Tree) -> Scope:
+        raw = self._small(lists.BAG_INFO_PATH)
+        lines = raw.decode("ascii", "replace").split("\n")
+        name = lines[1].removeprefix("Deedbook-Scope: ") if len(lines) > 1 else ""
+        try:
+            scope = read_scope(name)
+        except Invalid:
+            raise Damaged(
+                "archive-malformed", f"{lists.BAG_INFO_PATH}: line 2 does not name a scope"
+            ) from None
+        payload = [one for one in self._archive.entries if self._inside(one).startswith("data/")]
+        expected = lists.bag_info(
+            format_version=FORMAT_VERSION,
+            scope=scope.name,
+            origin=tree.origin,
+            size=tree.size,
+            oxum=f"{sum(one.size_bytes for one in payload)}.{len(payload)}",
+        )
+        if raw != expected:
+            at = _first_difference(raw, expected)
+            self._findings.fail(
+                "bag",
+                f"{lists.BAG_INFO_PATH}, byte {at}: differs from what tree.json and the files give "
+                f"({shown(expected.decode())})",
+            )
+        return scope
+
+    # Steps 3 to 5: the events, their leaves, the root
+
+    def _replay(self, scope: Scope, tree: lists.Tree) -> BundleFold | None:
+        findings = self._findings
+        entry = self._find(lists.EVENTS_PATH)
+        if entry is None:
+            findings.fail("events", f"{lists.EVENTS_PATH} is not there")
+            for step in ("leaves", "root", "blobs", "replay"):
+                findings.could_not_run(step, "could not run: there are no events")
+            return None
+        selection = self._select(scope, entry)
+        project = tree.origin.partition(".")[0]
+        fold = BundleFold(project, tree.origin, selection)
+        if scope.run is None:
+            self._fold_all(fold, entry, tree)
+        else:
+            self._fold_some(fold, entry, tree, selection)
+        if not findings.failed("events"):
+            findings.ran("events", f"{fold.events} events, each canonical, none missing in its stream")
+        if not findings.failed("leaves"):
+            what = "each the hash of its line" if scope.run is None else "each event has its own"
+            findings.ran("leaves", f"{fold.size} leaves, {what}")
+        root = format_digest(fold.root())
+        if fold.size != tree.size:
+            findings.fail(
+                "root", f"tree.json says size {tree.size}, there are {fold.size} leaves"
+            )
+        elif root != tree.root:
+            findings.fail("root", f"the root over {fold.size} leaves is {root}, not {tree.root}")
+        else:
+            findings.ran("root", f"the root over {fold.size} leaves is {root}")
+        return fold
+
+    def _select(self, scope: Scope, entry: ArchiveEntry) -> Selection:
+        if scope.run is None:
+            return select(scope, ())
+        stream = run_stream(scope.run)
+        named: list[EventData] = []
+        for line, _, _ in self._lines(entry):
+            try:
+                recorded = parse(line)
+            except DeedbookError:
+                continue  # the fold that follows names it
+            if recorded.stream == stream:
+                named.append(recorded.data)
+        return select(scope, named)
+
+    def _fold_all(self, fold: BundleFold, entry: ArchiveEntry, tree: lists.Tree) -> None:
+        """The whole project: positions are exactly 1..N, and every line is a leaf."""
+        order = _Order(self._findings, fold)
+        events = Measure()
+        self._events, self._leaves = events, Measure()
+        self._note_pin(fold)
+        for line, number, offset in self._lines(entry, events):
+            place = f"{lists.EVENTS_PATH}, line {number} (byte {offset})"
+            recorded = order.read(line, place)
+            if recorded is not None:
+                if recorded.position != number:
+                    self._findings.fail(
+                        "events", f"{place}: position {recorded.position} stands where {number} belongs"
+                    )
+                order.take(recorded, place)
+            fold.leaf(leaf_hash(line))
+            self._note_pin(fold)
+        if fold.size != tree.size:
+            self._findings.fail(
+                "events",
+                f"{lists.EVENTS_PATH} has {fold.size} events, positions 1 to {tree.size} belong there",
+            )
+        if self._find(lists.LEAVES_PATH) is not None:
+            self._findings.fail("leaves", f"{lists.LEAVES_PATH} does not belong into this scope")
+
+    def _fold_some(
+        self, fold: BundleFold, entry: ArchiveEntry, tree: lists.Tree, selection: Selection
+    ) -> None:
+        """A narrower scope: leaves.txt has all N leaves, each event hashes to its own."""
+        findings = self._findings
+        order = _Order(findings, fold)
+        events, leaves = Measure(), Measure()
+        self._events, self._leaves = events, leaves
+        listed = self._find(lists.LEAVES_PATH)
+        if listed is None:
+            findings.fail("leaves", f"{lists.LEAVES_PATH} is not there")
+        given = iter(()) if listed is None else self._leaf_lines(listed, leaves)
+        self._note_pin(fold)
+        leaf = b""
+        last = 0
+        for line, number, offset in self._lines(entry, events):
+            place = f"{lists.EVENTS_PATH}, line {number} (byte {offset})"
+            recorded = order.read(line, place)
+            if recorded is None:
+                continue
+            if not last < recorded.position <= tree.size:
+                findings.fail("events", f"{place}: position {recorded.position} after {last}")
+                continue
+            last = recorded.position
+            if not selection.takes(recorded.stream):
+                findings.fail("events", f"{place}: its stream does not belong into this scope")
+            order.take(recorded, place)
+            while fold.size < recorded.position:
+                found = next(given, None)
+                if found is None:
+                    break
+                leaf = found
+                fold.leaf(leaf)
+                self._note_pin(fold)
+            if fold.size != recorded.position or leaf != leaf_hash(line):
+                findings.fail(
+                    "leaves",
+                    f"{place}: it does not hash to line {recorded.position} of {lists.LEAVES_PATH}",
+                )
+        for leaf in given:
+            fold.leaf(leaf)
+            self._note_pin(fold)
+        if fold.size != tree.size:
+            findings.fail(
+                "leaves", f"{lists.LEAVES_PATH} has {fold.size} lines, {tree.size} belong there"
+            )
+
+    def _note_pin(self, fold: BundleFold) -> None:
+        if self._pin is not None and fold.size == self._pin.size:
+            self._pinned = fold.root()
+
+    def _lines(
+        self, entry: ArchiveEntry, measure: Measure | None = None
+    ) -> Iterator[tuple[bytes, int, int]]:
+        """Each line without its newline, its number from 1, and its byte offset."""
+        rest, number, offset = b"", 0, 0
+        for chunk in self._archive.chunks(entry):
+            if measure is not None:
+                measure.add(chunk)
+            lines = (rest + chunk).split(b"\n")
+            rest = lines.pop()
+            for line in lines:
+                number += 1
+                yield line, number, offset
+                offset += len(line) + 1
+            if len(rest) > MAX_LINE_BYTES:
+                self._findings.fail(
+                    "events",
+                    f"{lists.EVENTS_PATH}, line {number + 1} (byte {offset}): longer than "
+                    f"{MAX_LINE_BYTES} bytes; not read further",
+                )
+                return
+        if rest:
+            self._findings.fail(
+                "events", f"{lists.EVENTS_PATH}, byte {offset}: the last line has no newline"
+            )
+
+    def _leaf_lines(self, entry: ArchiveEntry, measure: Measure) -> Iterator[bytes]:
+        rest, number, sound = b"", 0, True
+        for chunk in self._archive.chunks(entry):
+            measure.add(chunk)
+            if not sound:
+                continue
+            text = rest + chunk
+            whole = len(text) - len(text) % LEAF_LINE_BYTES
+            rest = text[whole:]
+            for at in range(0, whole, LEAF_LINE_BYTES):
+                number += 1
+                leaf = _leaf(text[at : at + LEAF_LINE_BYTES])
+                if leaf is None:
+                    self._findings.fail(
+                        "leaves", f"{lists.LEAVES_PATH}, line {number}: not a leaf hash in hex"
+                    )
+                    sound = False
+                    break
+                yield leaf
+        if sound and rest:
+            self._findings.fail("leaves", f"{lists.LEAVES_PATH}: the last line is cut")
+
+    def _finish(self, fold: BundleFold) -> Bundle | None:
+        assert self._events is not None
+        assert self._leaves is not None
+        try:
+            return fold.finish(self._events, self._leaves)
+        except DeedbookError as error:
+            self._findings.fail("events", error.detail)
+            return None
+
+    # Steps 1, 2, 6 and 7: one pass over all bodies
+
+    def _read_bodies(self, bundle: Bundle | None) -> None:
+        """Read each body once, in order, and compare it with what the events imply."""
+        findings = self._findings
+        expected = iter(bundle.members if bundle is not None else ())
+        awaited = next(expected, None)
+        payload, tags = hashlib.sha256(), hashlib.sha256()
+        digests: dict[str, bytes] = {}
+        blobs = files = 0
+        for entry in self._archive.entries:
+            path = self._inside(entry)
+            sha256 = self._digest(entry)
+            if path == lists.PAYLOAD_LIST_PATH and sha256 != payload.digest():
+                self._explain_list(entry, "data/", digests)
+            if path == lists.TAG_LIST_PATH and sha256 != tags.digest():
+                self._explain_list(entry, "", digests)
+            digests[path] = sha256
+            line = lists.digest_lines(((path, sha256),))
+            (payload if path.startswith("data/") else tags).update(line)
+            while awaited is not None and awaited.path < path:
+                self._miss(awaited)
+                awaited = next(expected, None)
+            if awaited is not None and awaited.path == path:
+                self._compare(entry, sha256, awaited)
+                blobs += awaited.source is Source.BLOB
+                files += awaited.source is not Source.BLOB
+                awaited = next(expected, None)
+            elif bundle is not None:
+                findings.fail("blobs", f"{shown(path)} is not implied by any event")
+        while awaited is not None:
+            self._miss(awaited)
+            awaited = next(expected, None)
+        for path in (
+            lists.BAG_PATH,
+            lists.BAG_INFO_PATH,
+            lists.PAYLOAD_LIST_PATH,
+            lists.TAG_LIST_PATH,
+            lists.MANIFEST_PATH,
+        ):
+            if path not in digests:
+                findings.fail("bag", f"{path} is not there")
+        self._check_manifest(bundle, digests)
+        if not findings.failed("shape"):
+            findings.ran(
+                "shape", f"{len(self._archive.entries)} files, encoded as an export and no other way"
+            )
+        if not findings.failed("bag"):
+            findings.ran("bag", f"both lists name all {len(digests)} files and no other")
+        if bundle is None:
+            for step in ("blobs", "replay"):
+                findings.could_not_run(step, "could not run: the events cannot be folded")
+            return
+        if not findings.failed("blobs"):
+            gone = f", {len(bundle.erased)} erased" if bundle.erased else ""
+            findings.ran("blobs", f"{blobs} contents, each with the digest in its event{gone}")
+        if not findings.failed("replay"):
+            findings.ran("replay", f"{files} files made again from the events, all the same")
+
+    def _digest(self, entry: ArchiveEntry) -> bytes:
+        digest, crc32 = hashlib.sha256(), 0
+        for chunk in self._archive.chunks(entry):
+            digest.update(chunk)
+            crc32 = zlib.crc32(chunk, crc32)
+        if crc32 != entry.crc32:
+            self._findings.fail(
+                "shape", f"{shown(entry.path)}: the body does not have the CRC-32 of its header"
+            )
+        return digest.digest()
+
+    def _miss(self, member: Member) -> None:
+        if member.source is Source.BLOB:
+            self._findings.fail(
+                "blobs",
+                f"{member.path} ({format_digest(member.sha256)}) is not there, and no event "
+                "records that it was erased",
+            )
+        else:
+            self._findings.fail("replay", f"{member.path} follows from the events and is not there")
+
+    def _compare(self, entry: ArchiveEntry, sha256: bytes, member: Member) -> None:
+        if sha256 == member.sha256 and entry.size_bytes == member.size_bytes:
+            return
+        if member.source is Source.BLOB:
+            self._findings.fail(
+                "blobs",
+                f"{member.path} is {format_digest(sha256)} with {entry.size_bytes} bytes, its "
+                f"event says {format_digest(member.sha256)} with {member.size_bytes}",
+            )
+            return
+        if member.content is None:
+            self._findings.fail("shape", f"{member.path} was not the same when read again")
+            return
+        at = 0
+        for chunk in self._archive.chunks(entry):
+            begin = member.content[at : at + len(chunk)]
+            if chunk != begin:
+                at += _first_difference(chunk, begin)
+                break
+            at += len(chunk)
+        self._findings.fail(
+            "replay", f"{member.path}, byte {at}: differs from what the events give"
+        )
+
+    def _explain_list(
+        self, entry: ArchiveEntry, prefix: str, digests: dict[str, bytes]
+    ) -> None:
+        """Name the first line of a bag's list that is not the one that belongs there."""
+        path = self._inside(entry)
+        names = sorted(
+            name for name in digests if name.startswith("data/") == (prefix == "data/")
+        )
+        wanted = iter(lists.digest_lines(((name, digests[name]),)) for name in names)
+        rest, number = b"", 0
+        for chunk in self._archive.chunks(entry):
+            lines = (rest + chunk).split(b"\n")
+            rest = lines.pop()
+            for line in lines:
+                number += 1
+                if line + b"\n" != next(wanted, b""):
+                    self._findings.fail(
+                        "bag",
+                        f"{path}, line {number}: {shown(line.decode('ascii', 'replace'))} does "
+                        "not agree with the files",
+                    )
+                    return
+            if len(rest) > MAX_LINE_BYTES:
+                break
+        self._findings.fail("bag", f"{path}, line {number + 1}: cut, or a file is not listed")
+
+    def _check_manifest(self, bundle: Bundle | None, digests: dict[str, bytes]) -> None:
+        """`manifest.json` lists every other payload file; replay has compared it already if it ran."""
+        sha256 = digests.get(lists.MANIFEST_PATH)
+        if sha256 is None or (bundle is not None and bundle.manifest_sha256 == sha256):
+            return
+        entry = self._find(lists.MANIFEST_PATH)
+        assert entry is not None
+        raw = b"".join(self._archive.chunks(entry))
+        try:
+            listed = msgspec.json.decode(raw, type=lists.Manifest, strict=True)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            self._findings.fail("bag", f"{lists.MANIFEST_PATH}: {error}")
+            return
+        sizes = {self._inside(one): one.size_bytes for one in self._archive.entries}
+        belong = [
+            (path, sizes[path], format_digest(digest))
+            for path, digest in digests.items()
+            if path.startswith("data/") and path != lists.MANIFEST_PATH
+        ]
+        given = [(one.path, one.size_bytes, one.digest) for one in listed.files]
+        for one, other in zip(given, belong, strict=False):
+            if one != other:
+                self._findings.fail(
+                    "bag",
+                    f"{lists.MANIFEST_PATH}: {shown(one[0])} is listed where {other[0]} with "
+                    f"{other[1]} bytes and {other[2]} belongs",
+                )
+                return
+        if len(given) != len(belong):
+            self._findings.fail(
+                "bag", f"{lists.MANIFEST_PATH} lists {len(given)} files, there are {len(belong)}"
+            )
+
+    # Step 9
+
+    def _anchor(self, tree: lists.Tree | None) -> bool:
+        """Whether the reader's own root vouches for this log."""
+        pin, findings = self._pin, self._findings
+        if pin is None:
+            return False
+        if tree is None:
+            findings.could_not_run("anchor", "could not run: the log's size is not known")
+        elif pin.origin is not None and pin.origin != tree.origin:
+            findings.fail("anchor", f"the pin is for {pin.origin}, the export for {tree.origin}")
+        elif pin.size > tree.size:
+            findings.could_not_run(
+                "anchor",
+                f"could not run: the pin is for size {pin.size}, the export ends at {tree.size}; "
+                "a consistency proof would be needed",
+            )
+        elif self._pinned is None:
+            findings.could_not_run("anchor", f"could not run: there are no {pin.size} leaves")
+        elif self._pinned != pin.root:
+            findings.fail(
+                "anchor",
+                f"the root over the first {pin.size} leaves is {format_digest(self._pinned)}, "
+                f"the pin says {format_digest(pin.root)}",
+            )
+        elif pin.size == 0:
+            findings.could_not_run("anchor", "a pin of size 0 vouches for nothing")
+        else:
+            findings.ran("anchor", f"the root over the first {pin.size} leaves is the pinned one")
+            return True
+        return False
+
+    # Reading
+
+    def _inside(self, entry: ArchiveEntry) -> str:
+        return entry.path[self._prefix :]
+
+    def _find(self, path: str) -> ArchiveEntry | None:
+        """The entry with this path, by bisection: entries are in order."""
+        entries, wanted = self._archive.entries, f"{self._folder}/{path}"
+        low, high = 0, len(entries)
+        while low < high:
+            middle = (low + high) // 2
+            if entries[middle].path < wanted:
+                low = middle + 1
+            else:
+                high = middle
+        if low < len(entries) and entries[low].path == wanted:
+            return entries[low]
+        return None
+
+    def _small(self, path: str) -> bytes:
+        entry = self._find(path)
+        if entry is None:
+            raise Damaged("archive-malformed", f"{path} is not there")
+        if entry.size_bytes > MAX_SMALL_FILE_BYTES:
+            raise Damaged("archive-malformed", f"{path} has {entry.size_bytes} bytes")
+        return b"".join(self._archive.chunks(entry))
+
+
+class _Order:
+    """Step 3 for one event after another: canonical, in its stream's order, time never falling."""
+
+    def __init__(self, findings: _Findings, fold: BundleFold) -> None:
+        self._findings = findings
+        self._fold = fold
+        self._versions: dict[str, int] = {}
+        self._time = ""
+
+    def read(self, line: bytes, place: str) -> Recorded | None:
+        """The event in a line."""
+        try:
+            recorded = parse(line)
+            if b"\\u0000" in line:
+                canonical.check(msgspec.json.decode(line))
+        except DeedbookError as error:
+            self._findings.fail("events", f"{place}: {error.detail}")
+            return None
+        return recorded
+
+    def take(self, recorded: Recorded, place: str) -> None:
+        """Check an event's place and hand it to the fold."""
+        findings = self._findings
+        version = self._versions.get(recorded.stream, 0)
+        try:
+            if version == 0:
+                self._check_stream(recorded)
+            elif not isinstance(recorded.data, _events_of(recorded.stream)):
+                raise Damaged("event-malformed", f"a {recorded.type} is not for this stream")
+            self._fold.event(recorded)
+        except DeedbookError as error:
+            findings.fail("events", f"{place}: {error.detail}")
+        if recorded.version != version + 1:
+            findings.fail(
+                "events",
+                f"{place}: version {recorded.version} of {shown(recorded.stream)} follows {version}",
+            )
+        self._versions[recorded.stream] = recorded.version
+        if _TIME.fullmatch(recorded.time) is None or recorded.time < self._time:
+            findings.fail("events", f"{place}: time {shown(recorded.time)} falls, or is not one")
+        self._time = recorded.time
+        if _ID.fullmatch(recorded.id) is None:
+            findings.fail("events", f"{place}: id {shown(recorded.id)} is not a UUID")
+        if not 1 <= len(recorded.actor) <= MAX_ACTOR_CHARACTERS:
+            findings.fail("events", f"{place}: the actor is empty or too long")
+
+    def _check_stream(self, recorded: Recorded) -> None:
+        parse_stream(recorded.stream)
+        if not isinstance(recorded.data, _events_of(recorded.stream)):
+            raise Damaged("event-malformed", f"a {recorded.type} is not for this stream")
+
+
+def _events_of(stream: str) -> tuple[type[EventData], ...]:
+    match stream.partition("/")[0]:
+        case "artifact":
+            return ARTIFACT_EVENTS
+        case "run":
+            return RUN_EVENTS
+        case "erasures":
+            return ERASURE_EVENTS
+        case _:
+            return PROJECT_EVENTS
+
+
+def shown(text: str) -> str:
+    """Foreign text for a terminal: escaped, quoted and cut."""
+    return ascii(text if len(text) <= 200 else text[:200] + "…")
+
+
+def _leaf(line: bytes) -> bytes | None:
+    if line[64:] != b"\n":
+        return None
+    try:
+        leaf = bytes.fromhex(line[:64].decode("ascii"))
+    except (UnicodeDecodeError, ValueError):
+        return None
+    return leaf if leaf.hex().encode() == line[:64] else None
+
+
+def _first_difference(one: bytes, other: bytes) -> int:
+    for at, (left, right) in enumerate(zip(one, other, strict=False)):
+        if left != right:
+            return at
+    return min(len(one), len(other))
+
+
+def _notes(state: State, summary: Summary) -> tuple[str, ...]:
+    if state == "FAILED":
+        return ()
+    notes: list[str] = []
+    if summary.withheld:
+        size = summary.position
+        notes.append(
+            f"{summary.withheld} of {size} events withheld; that nothing in scope was left out is "
+            "the ledger's word."
+        )
+    if state != "VERIFIED":
+        notes.append(
+            "Nothing outside this file vouches for it: it is consistent, which does not make it "
+            "the only history. Compare its root with one you know: --pin ROOT@SIZE."
+        )
+    notes.append(
+        "Not shown: that everything was recorded, that it is true, who acted, and when."
+    )
+    return tuple(notes)
