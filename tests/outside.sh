@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Installs the programs of others against which the tests check, where that can be done: as root, on
+# a system with apt. It never fails: a test skips, with its reason, where its program is absent.
+
+set -u
+seconds=180
+
+declare -A package=(
+  [pgbouncer]=pgbouncer
+  [7z]=p7zip-full
+  [strip-nondeterminism]=strip-nondeterminism
+  [bsdtar]=libarchive-tools
+  [unzip]=unzip
+)
+
+missing=()
+for program in "${!package[@]}"; do
+  # Services such as pgbouncer live outside of an ordinary PATH.
+  PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null || missing+=("${package[$program]}")
+done
+[ "${#missing[@]}" -eq 0 ] && exit 0
+
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+  echo "tests/outside.sh: absent here, their tests will skip: ${missing[*]}" >&2
+  exit 0
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+# RUNLEVEL keeps invoke-rc.d from starting the services that come along.
+export RUNLEVEL=1
+install() {
+  timeout --kill-after=10 "$seconds" \
+    apt-get install --yes --quiet --quiet --no-install-recommends \
+    -o DPkg::Lock::Timeout=30 -o Acquire::Retries=1 "${missing[@]}" </dev/null >/dev/null 2>&1
+}
+install || {
+  timeout --kill-after=10 "$seconds" apt-get update --quiet --quiet </dev/null >/dev/null 2>&1
+  install
+} || echo "tests/outside.sh: could not be installed, their tests will skip: ${missing[*]}" >&2
+exit 0
