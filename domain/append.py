@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from domain import merkle
-from domain.errors import Conflict, DeedbookError, Invalid, StaleVersion
+from domain.errors import Conflict, DeedbookError, Gone, Invalid, StaleVersion
 from domain.events import StoredLine, encode_line
 from domain.log import Append, Entry, LogHead, Receipt
 
@@ -41,13 +41,13 @@ class Decided(msgspec.Struct, frozen=True):
 def decide(requests: Sequence[Append], head: LogHead, known: Known, now: str) -> Decided:
     """Give each request its entries, its first answer again, or its error.
 
-    Args:
-        now: The time as it stands in events; the log's own time never falls.
+    `now` is written as in events; the log's own time never falls.
     """
     heads, keys, ids = dict(known.heads), dict(known.keys), dict(known.ids)
     size, frontier, time = head.size, list(head.frontier), max(now, head.last_time)
     outcomes: list[Receipt | DeedbookError] = []
     recorded_any = False
+    brought: set[bytes] = set()
     for request in requests:
         try:
             recalled = recall(request, keys, ids)
@@ -55,12 +55,13 @@ def decide(requests: Sequence[Append], head: LogHead, known: Known, now: str) ->
                 outcomes.append(recalled)
                 continue
             _check_versions(request, heads)
-            _check_contents(request, known)
+            _check_contents(request, known, brought)
             entries = _entries(request, heads, size, time)
         except DeedbookError as error:
             outcomes.append(error)
             continue
         recorded_any = True
+        brought.update(blob.sha256 for blob in request.blobs)
         for entry in entries:
             merkle.extend(frontier, size, entry.leaf)
             size = entry.position
@@ -133,25 +134,28 @@ def _check_versions(request: Append, heads: Mapping[str, int]) -> None:
             )
 
 
-def _check_contents(request: Append, known: Known) -> None:
+def _check_contents(request: Append, known: Known, brought: set[bytes]) -> None:
+    """Everything that the events name is there afterwards; `brought` came with earlier requests."""
     for sha256 in (*request.referred, *(blob.sha256 for blob in request.blobs)):
         if sha256 in known.erased:
-            raise Conflict(
+            raise Gone(
                 "content-erased",
                 f"The content sha256:{sha256.hex()} was erased in this project "
                 "and cannot be written again.",
             )
-    for sha256 in request.referred:
-        if sha256 in known.absent:
-            raise Invalid(
-                "blob-not-found",
-                f"The content sha256:{sha256.hex()} is not in this project: upload it first.",
-            )
+    there = brought | {blob.sha256 for blob in request.blobs if blob.content is not None}
     for blob in request.blobs:
-        if blob.content is None and blob.sha256 in known.absent:
+        if blob.sha256 in known.absent and blob.sha256 not in there:
             raise Invalid(
                 "blob-not-found",
                 f"The upload of sha256:{blob.sha256.hex()} is gone: upload it again.",
+            )
+    there.update(blob.sha256 for blob in request.blobs)
+    for sha256 in request.referred:
+        if sha256 in known.absent and sha256 not in there:
+            raise Invalid(
+                "blob-not-found",
+                f"The content sha256:{sha256.hex()} is not in this project: upload it first.",
             )
 
 

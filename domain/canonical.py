@@ -83,7 +83,7 @@ def read(raw: bytes) -> object:
 
 def check(value: object, pointer: str = "", depth: int = 0) -> None:
     """Refuse a decoded value that has no canonical form here; see `read`."""
-    if depth > MAX_DEPTH:
+    if depth >= MAX_DEPTH and isinstance(value, list | dict | tuple):
         raise _too_deep()
     match value:
         case str():

@@ -129,7 +129,9 @@ def check_links(markdown: str, citations: Sequence[Citation]) -> None:
             raise Invalid(
                 "citation-unresolved",
                 f"Line {line} links to citation:{number}, "
-                + (f"but there are citations 1 to {len(known)}." if known else "but none is given."),
+                + (
+                    f"but there are citations 1 to {len(known)}." if known else "but none is given."
+                ),
                 pointer="/content",
                 members={"citation": number, "line": line},
             )
@@ -141,7 +143,7 @@ _URL = re.compile(
 )
 _REFUSED = re.compile(r'[\x00-\x20\x7f-\xa0\u2028\u2029\ufeff\ud800-\udfff<>"\\]')
 _TRIPLET = re.compile(r"%(?:([0-9A-Fa-f]{2}))?")
-_NOT_URI = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]")
+_FOREIGN = re.compile(r"[^A-Za-z0-9._~:/?@!$&'()*+,;=%-]")
 _HOST = re.compile(r"(?=.{1,254}$)[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_-]{1,63})*\.?")
 _PORT = re.compile(r"[0-9]{0,5}")
 _URN = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]{0,30}[A-Za-z0-9]):([^?#]+)")
@@ -201,24 +203,29 @@ def _web(scheme: str, found: re.Match[str], pointer: str) -> str:
     if port and port != _DEFAULT_PORTS[scheme]:
         place += f":{port}"
     path = _without_dots(_encoded(found["path"])) or "/"
-    query, fragment = _encoded(found["query"] or ""), _encoded(found["fragment"] or "")
-    return f"{scheme}://{place}{path}{query}{fragment}"
+    normal = f"{scheme}://{place}{path}"
+    for part in (found["query"], found["fragment"]):
+        if part is not None:
+            normal += part[0] + _encoded(part[1:])
+    return normal
 
 
 def _urn(rest: str, pointer: str) -> str:
     found = _URN.match(rest)
     if found is None:
-        raise _invalid("A urn is written urn:<namespace>:<name>, as in urn:isbn:0451450523.", pointer)
+        raise _invalid(
+            "A urn is written urn:<namespace>:<name>, as in urn:isbn:0451450523.", pointer
+        )
     return f"urn:{found[1].lower()}:{_encoded(found[2] + rest[found.end() :], decode=False)}"
 
 
 def _host(host: str, pointer: str) -> str:
-    if host.startswith("[") and host.endswith("]"):
+    if host.startswith("[") and host.endswith("]") and "%" not in host:
         try:
             return f"[{ipaddress.IPv6Address(host[1:-1]).compressed}]"
         except ValueError:
             host = ""
-    if len(host) > 254:
+    if len(host) > 254 or "%" in host:
         host = ""
     if _DEVIANT.search(host):
         raise _invalid(
@@ -246,9 +253,7 @@ def _encoded(text: str, *, decode: bool = True) -> str:
         return plain if decode and plain in _UNRESERVED else f"%{found[1].upper()}"
 
     text = _TRIPLET.sub(triplet, text)
-    text = _NOT_URI.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), text)
-    head, tail = text[:1], text[1:]
-    return head + tail.replace("[", "%5B").replace("]", "%5D").replace("#", "%23")
+    return _FOREIGN.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), text)
 
 
 def _without_dots(path: str) -> str:

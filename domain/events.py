@@ -25,7 +25,7 @@ class EventData(
     """What happened; the subclass says which kind of thing."""
 
 
-class Content(EventData):
+class Content(EventData, frozen=True):
     """Bytes kept as a blob: digest, size in bytes and media type (RFC 6838)."""
 
     digest: str
@@ -33,7 +33,7 @@ class Content(EventData):
     media_type: str
 
 
-class ArtifactVersionName(EventData):
+class ArtifactVersionName(EventData, frozen=True):
     """Names one version of one artifact, and its digest."""
 
     kind: str
@@ -42,7 +42,7 @@ class ArtifactVersionName(EventData):
     digest: str
 
 
-class Source(EventData):
+class Source(EventData, frozen=True):
     """Where an artifact's text came from: a commit and a path in a repository."""
 
     commit: str
@@ -50,21 +50,21 @@ class Source(EventData):
     repository: str | None = None
 
 
-class ProjectCreated(EventData):
+class ProjectCreated(EventData, frozen=True):
     """A project was opened; the first event of its log."""
 
     title: str
     description: str = ""
 
 
-class ProjectChanged(EventData):
+class ProjectChanged(EventData, frozen=True):
     """A project's title or description was changed."""
 
     title: str | None = None
     description: str | None = None
 
 
-class ArtifactWritten(Content):
+class ArtifactWritten(Content, frozen=True):
     """A version of an artifact was written; its version is the stream's version."""
 
     title: str | None = None
@@ -72,7 +72,7 @@ class ArtifactWritten(Content):
     source: Source | None = None
 
 
-class ArtifactErased(EventData):
+class ArtifactErased(EventData, frozen=True):
     """The content of an artifact version was erased; in the stream `erasures`."""
 
     artifact: str
@@ -81,7 +81,7 @@ class ArtifactErased(EventData):
     reason: str
 
 
-class RunCreated(EventData):
+class RunCreated(EventData, frozen=True):
     """An implementation run was opened."""
 
     title: str
@@ -92,36 +92,36 @@ class RunCreated(EventData):
     artifacts: tuple[ArtifactVersionName, ...] = ()
 
 
-class RunStarted(EventData):
+class RunStarted(EventData, frozen=True):
     """Work on the run began."""
 
 
-class RunPaused(EventData):
+class RunPaused(EventData, frozen=True):
     """The run waits for an approval or for something outside."""
 
     waiting_for: Literal["approval", "external"]
     reason: str = ""
 
 
-class RunResumed(EventData):
+class RunResumed(EventData, frozen=True):
     """What the run waited for has come."""
 
 
-class RunFinished(EventData):
+class RunFinished(EventData, frozen=True):
     """The run ended; nothing more happens in it."""
 
     outcome: Literal["succeeded", "failed", "canceled"]
     reason: str = ""
 
 
-class PlanRecorded(EventData):
+class PlanRecorded(EventData, frozen=True):
     """The implementation plan of a run."""
 
     content: Content
     artifacts: tuple[ArtifactVersionName, ...] = ()
 
 
-class PatchSetRecorded(EventData):
+class PatchSetRecorded(EventData, frozen=True):
     """Commits made in a run: SHAs in order, and a diff manifest as content."""
 
     commits: tuple[str, ...]
@@ -130,7 +130,7 @@ class PatchSetRecorded(EventData):
     base_commit: str | None = None
 
 
-class VerificationRecorded(EventData):
+class VerificationRecorded(EventData, frozen=True):
     """A check was run: lint, types, tests, build, migrations."""
 
     result: Literal["PASSED", "WARNED", "FAILED"]
@@ -139,7 +139,7 @@ class VerificationRecorded(EventData):
     content: Content | None = None
 
 
-class TranscriptRecorded(EventData):
+class TranscriptRecorded(EventData, frozen=True):
     """A command was run; its output is the content."""
 
     command: tuple[str, ...]
@@ -148,7 +148,7 @@ class TranscriptRecorded(EventData):
     content: Content
 
 
-class ApprovalRequested(EventData):
+class ApprovalRequested(EventData, frozen=True):
     """Somebody is asked to allow something."""
 
     approval: str
@@ -156,7 +156,7 @@ class ApprovalRequested(EventData):
     intent: str
 
 
-class ApprovalRecorded(EventData):
+class ApprovalRecorded(EventData, frozen=True):
     """An approval was granted or rejected."""
 
     decision: Literal["approved", "rejected"]
@@ -165,7 +165,7 @@ class ApprovalRecorded(EventData):
     reason: str = ""
 
 
-class SideEffectIntended(EventData):
+class SideEffectIntended(EventData, frozen=True):
     """Something outside is about to be changed; recorded before it happens."""
 
     effect: str
@@ -174,7 +174,7 @@ class SideEffectIntended(EventData):
     approval: str | None = None
 
 
-class SideEffectFinished(EventData):
+class SideEffectFinished(EventData, frozen=True):
     """The outcome of an intended side effect, with the ids the outside gave it."""
 
     effect: str
@@ -182,7 +182,7 @@ class SideEffectFinished(EventData):
     external_ids: tuple[str, ...] = ()
 
 
-class DeploymentRecorded(EventData):
+class DeploymentRecorded(EventData, frozen=True):
     """Something was deployed."""
 
     provider: str

@@ -12,7 +12,7 @@ _FENCE = re.compile(r"(?:[ \t>]|[-*+][ \t]|\d{1,9}[.)][ \t])*(`{3,}(?=[^`]*$)|~{
 _ITEM = re.compile(r"[ \t>]*(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)")
 _COMMENT = re.compile(r" {0,3}<!--")
 _TICKS = re.compile(r"`+")
-_MARK = re.compile(r"[\\`<\[\]]")
+_MARK = re.compile(r"[\\`<\[\]\n]")
 _AUTOLINK = re.compile(r"<([A-Za-z][A-Za-z0-9+.-]{1,31}:[^\s<>]{0,2048})>")
 _DESTINATION = r"(?:<([^<>\n\\]{0,2048})>|([^\s<>()\\]{1,2048}))"
 _INLINE = re.compile(
@@ -32,16 +32,19 @@ _DEFINITION = re.compile(
 def destinations(markdown: str) -> Iterator[tuple[str, int]]:
     """(destination, line number from 1) of each link, image, autolink and definition, in order."""
     for text, line in _prose(markdown):
+        counted = 0
         for target, offset in _in_block(text):
-            yield target, line + text.count("\n", 0, offset)
+            line += text.count("\n", counted, offset)  # noqa: PLW2901 - counts on, once
+            counted = offset
+            yield target, line
 
 
 def _prose(markdown: str) -> Iterator[tuple[str, int]]:
     """Runs of lines that are neither blank nor code, with the number of their first line."""
     block: list[str] = []
     fence = ""
-    in_comment = in_list = after_blank = False
-    in_code, after_blank = False, True
+    in_comment = in_list = in_code = False
+    after_blank = True
     for number, line in enumerate(re.split(r"\r\n|\n|\r", markdown), 1):
         if in_comment:
             in_comment = "-->" not in line
@@ -84,14 +87,12 @@ def _in_block(text: str) -> Iterator[tuple[str, int]]:
             at = definition.end()
         at_line_start = False
         mark = _MARK.search(text, at)
-        newline = text.find("\n", at, mark.start() if mark else len(text))
-        if newline >= 0:
-            at, at_line_start = newline + 1, True
-            continue
         if mark is None:
             return
         at = mark.end()
         match mark[0]:
+            case "\n":
+                at_line_start = True
             case "\\":
                 at += 1 if text[at : at + 1] != "\n" else 0
             case "`":

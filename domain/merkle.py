@@ -86,7 +86,7 @@ def verify_inclusion(
     leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
 ) -> bool:
     """Whether the proof leads from the leaf to the root (RFC 9162 section 2.1.3.2)."""
-    if not 0 <= index < size:
+    if not 0 <= index < size or not _are_hashes(leaf, *proof):
         return False
     node, last, at = leaf, size - 1, index
     for sibling in proof:
@@ -112,7 +112,7 @@ def verify_consistency(
     old: int, new: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes
 ) -> bool:
     """Whether the proof leads from the old root to the new one (RFC 9162 section 2.1.4.2)."""
-    if not 0 < old <= new:
+    if not 0 < old <= new or not _are_hashes(old_root, *proof):
         return False
     if old == new:
         return not proof and old_root == new_root
@@ -136,6 +136,11 @@ def verify_consistency(
             from_new = node_hash(from_new, node)
         at, last = at >> 1, last >> 1
     return last == 0 and from_old == old_root and from_new == new_root
+
+
+def _are_hashes(*nodes: bytes) -> bool:
+    """Whether all have the length of a hash: a node's halves could be cut elsewhere otherwise."""
+    return all(len(node) == HASH_BYTES for node in nodes)
 
 
 def _split(size: int) -> int:

@@ -63,9 +63,9 @@ def check_kind(kind: str) -> None:
 
 
 def check_run_id(run_id: str) -> None:
-    """Refuse a run id that is not `[a-z0-9-]{1,36}`."""
-    if _RUN_ID.fullmatch(run_id) is None:
-        raise _invalid("A run id has 1 to 36 of a-z, 0-9 and -.", "/run_id")
+    """Refuse a run id that is not `[a-z0-9-]{1,36}`, or is a Windows device name: it is a folder."""
+    if _RUN_ID.fullmatch(run_id) is None or _DEVICE.fullmatch(run_id):
+        raise _invalid("A run id has 1 to 36 of a-z, 0-9 and -, and is no device name.", "/run_id")
 
 
 def check_key(key: str) -> None:
@@ -147,10 +147,10 @@ def unescape_key(segment: str) -> str:
         )
         try:
             key = raw.decode("utf-8")
-        except UnicodeDecodeError:
-            key = ""
-        if key and "/" not in key and escape_key(key) == segment:
-            return key
+            if escape_key(key) == segment:
+                return key
+        except (UnicodeDecodeError, Invalid):
+            pass
     raise _invalid("This path segment is not an escaped key.", "/path")
 
 

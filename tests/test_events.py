@@ -20,16 +20,22 @@ from domain.events import (
 )
 
 GOLDEN = (
-    b'{"actor":"user:ada","data":{"digest":"sha256:b2ff6d2fd87d90514ef85ae89f892c12538ae92fc70d655b'
-    b'2991eb69107ceb83","media_type":"text/markdown","size_bytes":8},"id":"019a9f60-7c00-7000-8a00-'
-    b'000000000001","position":1,"stream":"artifact/PRD/main","time":"2026-11-20T10:00:00.000000Z",'
-    b'"type":"ArtifactWritten","version":1}',
-    b'{"actor":"build:ci","data":{"result":"PASSED"},"id":"019a9f60-7c00-7000-8a00-000000000002",'
-    b'"position":2,"stream":"run/r1","time":"2026-11-20T10:00:01.000000Z",'
-    b'"type":"VerificationRecorded","version":1}',
-    b'{"actor":"user:bob","data":{"decision":"approved"},"id":"019a9f60-7c00-7000-8a00-000000000003"'
-    b',"position":3,"stream":"run/r1","time":"2026-11-20T10:00:02.000000Z",'
-    b'"type":"ApprovalRecorded","version":2}',
+    (
+        b'{"actor":"user:ada","data":{"digest":"sha256:b2ff6d2fd87d90514ef85ae89f892c12538ae92fc70d655b'
+        b'2991eb69107ceb83","media_type":"text/markdown","size_bytes":8},"id":"019a9f60-7c00-7000-8a00-'
+        b'000000000001","position":1,"stream":"artifact/PRD/main","time":"2026-11-20T10:00:00.000000Z",'
+        b'"type":"ArtifactWritten","version":1}'
+    ),
+    (
+        b'{"actor":"build:ci","data":{"result":"PASSED"},"id":"019a9f60-7c00-7000-8a00-000000000002",'
+        b'"position":2,"stream":"run/r1","time":"2026-11-20T10:00:01.000000Z",'
+        b'"type":"VerificationRecorded","version":1}'
+    ),
+    (
+        b'{"actor":"user:bob","data":{"decision":"approved"},"id":"019a9f60-7c00-7000-8a00-000000000003"'
+        b',"position":3,"stream":"run/r1","time":"2026-11-20T10:00:02.000000Z",'
+        b'"type":"ApprovalRecorded","version":2}'
+    ),
 )
 LEAVES = (
     "b6613b5f58cd5d5110f0076057f1ee0d830e75c6efc7f522c1596c26312e63c0",
@@ -38,7 +44,7 @@ LEAVES = (
 )
 
 
-@pytest.mark.parametrize(("line", "leaf"), zip(GOLDEN, LEAVES, strict=True))
+@pytest.mark.parametrize(("line", "leaf"), list(zip(GOLDEN, LEAVES, strict=True)))
 def test_a_golden_line_reads_and_encodes_to_itself(line: bytes, leaf: str) -> None:
     event = parse(line)
     again = encode_line(

@@ -47,7 +47,7 @@ ALLOWED: dict[RunPhase, set[int]] = {
 }
 
 
-@pytest.mark.parametrize(("phase", "index"), itertools.product(PHASES, range(len(EVENTS))))
+@pytest.mark.parametrize(("phase", "index"), list(itertools.product(PHASES, range(len(EVENTS)))))
 def test_an_event_happens_only_in_its_phases(phase: RunPhase, index: int) -> None:
     state = RunState(phase=phase, version=3)
     if index in ALLOWED[phase]:
