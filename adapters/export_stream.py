@@ -78,9 +78,7 @@ def _clip(pieces: Iterable[tuple[int, bytes]], start: int, stop: int) -> Iterato
 class _ZipBytes:
     """Makes the pieces of a ZIP in order, each with its offset, from any offset on."""
 
-    def __init__(
-        self, store: PostgresExports, record: ExportRecord, *, check: bool = True
-    ) -> None:
+    def __init__(self, store: PostgresExports, record: ExportRecord, *, check: bool = True) -> None:
         self._store = store
         self._record = record
         self._check = check
@@ -95,7 +93,9 @@ class _ZipBytes:
         while ordinal < record.entries:
             rows = store.files(record, ordinal, GROUP_ROWS)
             if not rows or rows[0].ordinal != ordinal:
-                raise Damaged("export-differs", f"The layout of {record.folder} is gone; ask again.")
+                raise Damaged(
+                    "export-differs", f"The layout of {record.folder} is gone; ask again."
+                )
             for group in _groups(rows, limit):
                 offset = group[0].zip_offset
                 for piece in self._group(group, start):

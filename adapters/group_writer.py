@@ -19,6 +19,7 @@ MAX_WAITING_REQUESTS = 4_096
 MAX_WAITING_EVENTS = 65_536
 MAX_WAITING_BYTES = 256 * 1024 * 1024
 DEFAULT_WAIT_SECONDS = 30.0
+CLOSE_SECONDS = 60.0
 
 Outcome = Receipt | BaseException
 WriteGroup = Callable[[Sequence[Append]], list[Outcome]]
@@ -46,6 +47,7 @@ class GroupWriter:
     def __init__(self, write: WriteGroup) -> None:
         self._write = write
         self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
         self._queues: OrderedDict[str, deque[_Waiting]] = OrderedDict()
         self._requests = self._events = self._bytes = 0
         self._led = False
@@ -56,7 +58,8 @@ class GroupWriter:
 
         Raises:
             Unavailable: `queue-full`, `shutting-down`, or `database-unavailable` when its deadline
-                passed before it was taken: then it is certainly not recorded.
+                passed before it was taken: then it is certainly not recorded. `outcome-unknown` when
+                it passed afterwards.
         """
         waiting = _Waiting(request)
         with self._lock:
@@ -64,7 +67,11 @@ class GroupWriter:
             lead = not self._led
             self._led = True
         if not lead:
-            lead = self._await(waiting)
+            try:
+                lead = self._await(waiting)
+            except BaseException:
+                self._abandon(waiting)
+                raise
         if lead:
             self._lead(waiting)
         outcome = waiting.outcome
@@ -74,13 +81,16 @@ class GroupWriter:
         raise outcome
 
     def close(self) -> None:
-        """Take nothing more; what was taken is finished."""
+        """Take nothing more, and wait until what was admitted is finished."""
         with self._lock:
             self._closed = True
+            self._idle.wait_for(lambda: not self._led, CLOSE_SECONDS)
 
     def _admit(self, waiting: _Waiting) -> None:
         if self._closed:
-            raise Unavailable("shutting-down", "The ledger is shutting down: repeat a little later.")
+            raise Unavailable(
+                "shutting-down", "The ledger is shutting down: repeat a little later."
+            )
         if (
             self._requests >= MAX_WAITING_REQUESTS
             or self._events + len(waiting.request.events) > MAX_WAITING_EVENTS
@@ -99,22 +109,31 @@ class GroupWriter:
 
     def _await(self, waiting: _Waiting) -> bool:
         """Wait for an outcome, or for the lead."""
-        deadline = waiting.request.deadline
-        limit = DEFAULT_WAIT_SECONDS if deadline is None else deadline - time.monotonic()
-        if not waiting.woken.acquire(timeout=max(limit, 0.001)):
-            with self._lock:
-                withdrawn = not waiting.taken and not waiting.lead
-                if withdrawn:
-                    self._withdraw(waiting)
-            if withdrawn:
+        limit = _deadline(waiting.request) - time.monotonic()
+        if waiting.woken.acquire(timeout=max(limit, 0.001)):
+            return waiting.lead
+        with self._lock:
+            if waiting.lead:
+                return True  # the news is on its way
+            if waiting.outcome is None and not waiting.taken:
+                self._withdraw(waiting)
+                waiting.outcome = _expired()
+            elif waiting.outcome is None:
+                # It can no longer be withdrawn: the group is written, or not, without this caller.
                 waiting.outcome = Unavailable(
-                    "database-unavailable",
-                    "The database did not take the request in time: it is not recorded, repeat it.",
+                    "outcome-unknown",
+                    "The database did not answer in time and whether this was recorded is not "
+                    "known: repeat it with the same key or the same event ids.",
                 )
-                return False
-            # Taken by a group: it can no longer be canceled, and the group itself is bounded.
-            waiting.woken.acquire()
-        return waiting.lead
+        return False
+
+    def _abandon(self, waiting: _Waiting) -> None:
+        """The caller's thread was interrupted while it waited: nobody may wait for it in turn."""
+        with self._lock:
+            if not waiting.taken and waiting.outcome is None:
+                self._withdraw(waiting)
+        if waiting.lead:
+            self._pass_lead()
 
     def _withdraw(self, waiting: _Waiting) -> None:
         queue = self._queues[waiting.request.project]
@@ -124,20 +143,27 @@ class GroupWriter:
         self._count(waiting, -1)
 
     def _lead(self, own: _Waiting) -> None:
-        group: list[_Waiting] = []
         try:
             while own.outcome is None:
                 with self._lock:
                     group = self._take()
-                self._write_group(group)
+                self._write_group(group, own)
         finally:
             with self._lock:
-                successor = self._successor()
-                self._led = successor is not None
-                if successor is not None:
-                    successor.lead = True
-            if successor is not None:
-                successor.woken.release()
+                if not own.taken:  # interrupted: nobody may wait for this thread
+                    self._withdraw(own)
+            self._pass_lead()
+
+    def _pass_lead(self) -> None:
+        with self._lock:
+            successor = self._successor()
+            self._led = successor is not None
+            if successor is None:
+                self._idle.notify_all()
+            else:
+                successor.lead = True
+        if successor is not None:
+            successor.woken.release()
 
     def _successor(self) -> _Waiting | None:
         """Who waits longest in the project that is next."""
@@ -149,6 +175,7 @@ class GroupWriter:
         """The next group: one request a project in turn, until it is full."""
         group: list[_Waiting] = []
         events = size_bytes = 0
+        now = time.monotonic()
         while self._queues:
             project, queue = next(iter(self._queues.items()))
             waiting = queue[0]
@@ -163,24 +190,49 @@ class GroupWriter:
                 del self._queues[project]
             self._count(waiting, -1)
             waiting.taken = True
+            if _deadline(waiting.request) < now:
+                self._answer(waiting, _expired())
+                continue
             group.append(waiting)
             events += len(waiting.request.events)
             size_bytes += waiting.size_bytes
         return group
 
-    def _write_group(self, group: list[_Waiting]) -> None:
+    def _write_group(self, group: list[_Waiting], own: _Waiting) -> None:
         try:
-            outcomes = self._write([waiting.request for waiting in group])
+            outcomes = self._write([waiting.request for waiting in group]) if group else []
         except BaseException as error:  # noqa: BLE001 - every waiter must get an outcome
-            outcomes = [_for_each(error) for _ in group]
-        for waiting, outcome in zip(group, outcomes, strict=True):
+            outcomes = [_for_each(error, own=waiting is own) for waiting in group]
+        with self._lock:
+            for waiting, outcome in zip(group, outcomes, strict=True):
+                self._answer(waiting, outcome)
+
+    def _answer(self, waiting: _Waiting, outcome: Outcome) -> None:
+        if waiting.outcome is None:  # else its caller has gone
             waiting.outcome = outcome
             if not waiting.lead:
                 waiting.woken.release()
 
 
-def _for_each(error: BaseException) -> BaseException:
+def _deadline(request: Append) -> float:
+    return time.monotonic() + DEFAULT_WAIT_SECONDS if request.deadline is None else request.deadline
+
+
+def _expired() -> Unavailable:
+    return Unavailable(
+        "database-unavailable",
+        "The database did not take the request in time: it is not recorded, repeat it.",
+    )
+
+
+def _for_each(error: BaseException, *, own: bool) -> BaseException:
     """An error of its own for each waiter: a raised exception collects the traceback of its thread."""
     if isinstance(error, DeedbookError):
         return type(error)(error.code, error.detail, pointer=error.pointer, members=error.members)
-    return error
+    if own:
+        return error
+    return Unavailable(
+        "outcome-unknown",
+        f"The writer broke off ({type(error).__name__}) and whether this was recorded is not known: "
+        "repeat it with the same key or the same event ids.",
+    )

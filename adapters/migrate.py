@@ -64,9 +64,7 @@ def migrate(url: str) -> list[str]:
     """
     applied = []
     with psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
-        connection.execute(
-            "SELECT set_config('lock_timeout', %s, false)", (f"{LOCK_SECONDS}s",)
-        )
+        connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{LOCK_SECONDS}s",))
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK_KEY,))
         try:
             connection.execute(
@@ -81,7 +79,7 @@ def migrate(url: str) -> list[str]:
             )
             for one in _pending(connection):
                 with connection.transaction():
-                    connection.execute(sql.SQL(one.text))  # type: ignore[arg-type] # our own file
+                    connection.execute(sql.SQL(one.text))
                     connection.execute(
                         "INSERT INTO schema_migration (version, name, sha256) VALUES (%s, %s, %s)",
                         (one.version, one.name, one.sha256),

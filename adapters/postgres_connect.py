@@ -15,7 +15,7 @@ STATEMENT_SECONDS = 120
 IDLE_IN_TRANSACTION_SECONDS = 60
 SERVICE_ROLE = "deedbook_service"
 
-_NETWORK = {
+_NETWORK: dict[str, str | int] = {
     "connect_timeout": CONNECT_SECONDS,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -93,6 +93,7 @@ def _restrict(connection: psycopg.Connection) -> None:
         """
         SELECT set_config('statement_timeout', %s, false),
                set_config('idle_in_transaction_session_timeout', %s, false),
+               set_config('default_transaction_isolation', 'read committed', false),
                set_config('timezone', 'UTC', false)
         """,
         (f"{STATEMENT_SECONDS}s", f"{IDLE_IN_TRANSACTION_SECONDS}s"),

@@ -1,93 +1,58 @@
-"""The event log in Postgres: group append under the projects' row locks, and reads by position.
+"""The event log in Postgres: appends in groups, reads by position.
 
-One transaction records a group: it locks the projects in sorted order, reads what deciding needs,
-decides (`domain.append`), writes contents, events and views, and commits. A lost answer is settled by
-running the group again: the lock tells whether the first commit happened, ids and keys tell what.
+A group is written by one function call when the writer knows its projects (`append_call`), else by a
+transaction that locks first (`append_transaction`). A lost answer is settled by running the group again
+under the locks: an old backend that is still committing holds them, so whoever has them sees how it
+ended, and keys and ids tell what was recorded.
 """
 
 import contextlib
+import logging
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import psycopg
-from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
+from adapters.append_call import Memory, append_fast
+from adapters.append_rows import AddedEvent
+from adapters.append_transaction import (
+    BEGIN,
+    HEAD,
+    RANGE,
+    SETTINGS,
+    Tip,
+    Written,
+    append_slowly,
+    decide_and_write,
+    entry_of,
+    head_of,
+    insert_blobs,
+    insert_events,
+    project_not_found,
+    read_earlier,
+    update_log,
+)
+from adapters.binary_arrays import accept_packed
 from adapters.commit_signal import CommitSignal
 from adapters.group_writer import DEFAULT_WAIT_SECONDS, GroupWriter, Outcome
 from adapters.postgres_connect import connect
-from adapters.postgres_view_rows import write_rows
 from domain import append as rules
 from domain import merkle
-from domain.append import Decided, Earlier, Known
-from domain.errors import Conflict, DeedbookError, NotFound, StaleVersion, Unavailable
+from domain.errors import Conflict, DeedbookError, StaleVersion, Unavailable
 from domain.events import parse
 from domain.log import Append, Blob, Entry, LogHead, Receipt
-from domain.times import format_time, parse_time
-from projections.core_views import rows_of
+from domain.times import EPOCH, format_time, parse_time
 
-LOCK_MILLISECONDS = 5_000
 RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0)
 PAGE_EVENTS = 1_000
 IMPORT_BATCH_EVENTS = 1_000
 
-Cursor = psycopg.Cursor[TupleRow]
-
-_LOCK = """
-SELECT origin, size, frontier, last_time FROM project_log WHERE project_id = %b FOR UPDATE
-"""
-_HEADS = """
-SELECT s, coalesce((SELECT version FROM event WHERE project_id = %b AND stream = s
-                    ORDER BY version DESC LIMIT 1), 0)
-FROM unnest(%b::text[]) s
-"""
-_IDS = """
-SELECT position, stream, version, id, line, leaf FROM event
-WHERE project_id = %b AND id = ANY(%b::uuid[])
-"""
-_KEYS = """
-SELECT key, request_sha256, position, count FROM idempotency
-WHERE project_id = %b AND key = ANY(%b::text[])
-"""
-_CONTENTS = """
-SELECT d,
-  EXISTS (SELECT FROM blob WHERE project_id = %(project)b AND sha256 = d),
-  EXISTS (SELECT FROM upload WHERE project_id = %(project)b AND sha256 = d),
-  EXISTS (SELECT FROM erasure WHERE project_id = %(project)b AND sha256 = d)
-FROM unnest(%(digests)b::bytea[]) d
-"""
-_RANGE = """
-SELECT position, stream, version, id, line, leaf FROM event
-WHERE project_id = %b AND position BETWEEN %b AND %b ORDER BY position
-"""
-_INSERT_BLOBS = """
-INSERT INTO blob (project_id, sha256, size_bytes, crc32, encoding, content)
-SELECT p, s, z, c, 0, b
-FROM unnest(%b::text[], %b::bytea[], %b::int8[], %b::int8[], %b::bytea[]) AS t (p, s, z, c, b)
-ON CONFLICT DO NOTHING
-"""
-_MOVE_UPLOADS = """
-INSERT INTO blob (project_id, sha256, size_bytes, crc32, encoding, content)
-SELECT project_id, sha256, size_bytes, crc32, 0, content FROM upload
-WHERE project_id = %b AND sha256 = ANY(%b::bytea[])
-ON CONFLICT DO NOTHING
-"""
-_INSERT_EVENTS = """
-INSERT INTO event (project_id, position, stream, version, type, id, actor, time, line, leaf)
-SELECT * FROM unnest(%b::text[], %b::int8[], %b::text[], %b::int8[], %b::text[], %b::uuid[],
-  %b::text[], %b::timestamptz[], %b::bytea[], %b::bytea[])
-"""
-_INSERT_KEYS = """
-INSERT INTO idempotency (project_id, key, request_sha256, position, count)
-SELECT * FROM unnest(%b::text[], %b::text[], %b::bytea[], %b::int8[], %b::int4[])
-"""
-_UPDATE_LOG = """
-UPDATE project_log SET size = %b, frontier = %b, last_time = %b WHERE project_id = %b
-"""
+_Result = TypeVar("_Result")
+_logger = logging.getLogger(__name__)
 
 
 class PostgresLog:
@@ -97,6 +62,8 @@ class PostgresLog:
         url: For the writer's own connection, direct if there is a choice.
         pool: For reads.
         now: The clock.
+        pooled: The URL leads to a transaction pooler.
+        fast: Whether groups may take the fast path; the slow one is the reference.
     """
 
     def __init__(
@@ -107,12 +74,15 @@ class PostgresLog:
         signal: CommitSignal,
         now: Callable[[], datetime],
         pooled: bool = False,
+        fast: bool = True,
     ) -> None:
         self._url = url
         self._pool = pool
         self._signal = signal
         self._now = now
         self._pooled = pooled
+        self._fast = fast
+        self._memory = Memory()
         self._connection: psycopg.Connection | None = None
         self._writer = GroupWriter(self._write_group)
 
@@ -134,56 +104,28 @@ class PostgresLog:
 
     def create(self, request: Append) -> Receipt:
         """See `EventLog.create`."""
-        recalled = self.recall(request)
-        if recalled is not None:
-            return recalled
-        exists = _exists(request.project)
-        with connect(self._url, pooled=self._pooled) as connection:
-            opened = connection.execute(
-                """
-                INSERT INTO project_log (project_id, origin)
-                SELECT %s, %s || '.' || host FROM ledger ON CONFLICT DO NOTHING
-                """,
-                (request.project, request.project),
-            )
-            if opened.rowcount == 0:
-                # Somebody was faster, perhaps this very request on another connection.
-                connection.rollback()
-                recalled = self.recall(request)
-                if recalled is None:
-                    raise exists
-                return recalled
-            cursor = connection.cursor(binary=True)
-            with connection.pipeline():
-                outcomes, sizes = self._transact(cursor, [request])
-        outcome = outcomes[0]
+        written = self._settle([request], lambda: self._open_log(request))
+        outcome = written.outcomes[0]
         if isinstance(outcome, StaleVersion):
-            raise exists
+            raise _exists(request.project)
         if isinstance(outcome, BaseException):
             raise outcome
-        for project, size in sizes.items():
-            self._signal.committed(project, size)
+        self._tell(written.tips)
         return outcome
 
     def recall(self, request: Append) -> Receipt | None:
         """See `EventLog.recall`."""
         with self._pool.connection() as connection:
-            cursor = connection.cursor(binary=True)
-            keys = _read_keys(cursor, request.project, [request])
-            ids = _read_ids(cursor, request.project, [request])
+            keys, ids = read_earlier(connection, request)
         return rules.recall(request, keys, ids)
 
     def head(self, project: str) -> LogHead:
         """See `EventLog.head`."""
         with self._pool.connection() as connection:
-            row = (
-                connection.cursor(binary=True)
-                .execute(_LOCK.replace("FOR UPDATE", ""), (project,))
-                .fetchone()
-            )
+            row = connection.cursor(binary=True).execute(HEAD, (project,)).fetchone()
         if row is None:
-            raise _unknown(project)
-        return _head(project, row)
+            raise project_not_found(project)
+        return head_of(project, row)
 
     def read(self, project: str, after: int, upto: int) -> Iterator[Entry]:
         """See `EventLog.read`. Each page is a query of its own: rows never change."""
@@ -192,10 +134,10 @@ class PostgresLog:
             with self._pool.connection() as connection:
                 rows = (
                     connection.cursor(binary=True)
-                    .execute(_RANGE, (project, after + 1, last))
+                    .execute(RANGE, (project, after + 1, last))
                     .fetchall()
                 )
-            yield from (_entry(row) for row in rows)
+            yield from (entry_of(row) for row in rows)
             after = last
 
     def lines(self, project: str, after: int, upto: int) -> Iterator[bytes]:
@@ -207,7 +149,7 @@ class PostgresLog:
                     connection.cursor(binary=True)
                     .execute(
                         r"""
-                        SELECT string_agg(line, '\n'::bytea ORDER BY position) FROM event
+                        SELECT string_agg(line, '\x0a'::bytea ORDER BY position) FROM event
                         WHERE project_id = %b AND position BETWEEN %b AND %b
                         """,
                         (project, after + 1, last),
@@ -233,7 +175,7 @@ class PostgresLog:
                 )
                 .fetchall()
             )
-        return [_entry(row) for row in rows]
+        return [entry_of(row) for row in rows]
 
     def import_log(
         self, project: str, origin: str, lines: Iterable[bytes], blobs: Iterable[Blob]
@@ -245,7 +187,7 @@ class PostgresLog:
         Raises:
             Conflict: `project-exists`.
         """
-        size, frontier, last_time = 0, list[bytes](), "1970-01-01T00:00:00.000000Z"
+        size, frontier, last_time = 0, list[bytes](), EPOCH
         with connect(self._url, pooled=self._pooled) as connection:
             opened = connection.execute(
                 "INSERT INTO project_log (project_id, origin) VALUES (%s, %s) ON CONFLICT DO NOTHING",
@@ -256,106 +198,148 @@ class PostgresLog:
             cursor = connection.cursor(binary=True)
             for blob in blobs:
                 assert blob.content is not None
-                _insert_blobs(cursor, [(project, blob)])
-            batch: list[Entry] = []
+                insert_blobs(cursor, [(project, blob)])
+            batch: list[AddedEvent] = []
             for line in lines:
                 recorded = parse(line)
                 assert recorded.position == size + 1
                 leaf = merkle.leaf_hash(line)
                 merkle.extend(frontier, size, leaf)
-                size, last_time = recorded.position, recorded.time
-                batch.append(
-                    Entry(size, recorded.stream, recorded.version, recorded.id, line, leaf)
-                )
+                size, last_time = recorded.position, max(last_time, recorded.time)
+                entry = Entry(size, recorded.stream, recorded.version, recorded.id, line, leaf)
+                batch.append(AddedEvent(project, recorded, entry, parse_time(recorded.time)))
                 if len(batch) == IMPORT_BATCH_EVENTS:
-                    _insert_entries(cursor, [(project, entry) for entry in batch])
+                    insert_events(cursor, batch)
                     batch.clear()
-            _insert_entries(cursor, [(project, entry) for entry in batch])
+            insert_events(cursor, batch)
             head = LogHead(project, origin, size, tuple(frontier), last_time)
-            _update_log(cursor, head)
+            update_log(cursor, head)
         self._signal.committed(project, size)
         return head
 
     def _write_group(self, requests: Sequence[Append]) -> list[Outcome]:
         """Run the group until its outcome is certain, or its callers no longer wait."""
+        try:
+            written = self._settle(requests, lambda: self._attempt(requests))
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            # Cannot happen after the checks at the door, hence a bug: only its bearer shall suffer.
+            if len(requests) > 1:
+                half = len(requests) // 2
+                return [*self._write_half(requests[:half]), *self._write_half(requests[half:])]
+            _logger.exception("Postgres refused the rows of an append to %s", requests[0].project)
+            return [
+                Unavailable(
+                    "append-refused",
+                    f"The database refused these rows ({type(error).__name__}), nothing was "
+                    "recorded: this is a defect of the ledger, its log says more.",
+                )
+            ]
+        for tip in written.tips:
+            self._memory.keep(tip)
+        self._tell(written.tips)
+        return written.outcomes
+
+    def _write_half(self, requests: Sequence[Append]) -> list[Outcome]:
+        try:
+            return self._write_group(requests)
+        except DeedbookError as error:
+            return [error for _ in requests]
+
+    def _attempt(self, requests: Sequence[Append]) -> Written:
+        """One try of a group. Without memory, as after any error, it is the slow path."""
+        connection = self._connected()
+        now = format_time(self._now())
+        written = append_fast(connection, requests, now, self._memory) if self._fast else None
+        return written or append_slowly(connection, requests, now)
+
+    def _settle(self, requests: Sequence[Append], attempt: Callable[[], _Result]) -> _Result:
+        """Repeat an attempt while that can help and somebody waits.
+
+        Raises:
+            Unavailable: `database-unavailable` (nothing was recorded) or `outcome-unknown`.
+            psycopg.DataError, psycopg.IntegrityError: Nothing was recorded; no repeat would help.
+        """
         patience = max(
             (one.deadline for one in requests if one.deadline is not None),
             default=time.monotonic() + DEFAULT_WAIT_SECONDS,
         )
         uncertain = False
-        attempt = 0
-        while True:
+        for pause in _pauses():
             try:
-                connection = self._connected()
-                with contextlib.ExitStack() as settling:
-                    settling.callback(_roll_back, connection)
-                    cursor = connection.cursor(binary=True)
-                    with connection.pipeline():
-                        cursor.execute(
-                            "SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_MILLISECONDS}ms",)
-                        )
-                        outcomes, sizes = self._transact(cursor, requests)
-                    uncertain = True
-                    connection.commit()
-                    settling.pop_all()
+                return attempt()
             except (psycopg.DataError, psycopg.IntegrityError):
-                # Cannot happen after the checks at the door, hence a bug: find the one that has it.
-                if len(requests) == 1:
-                    raise
-                half = len(requests) // 2
-                return [*self._write_half(requests[:half]), *self._write_half(requests[half:])]
-            except psycopg.Error as error:
-                # An old backend that is still committing holds the lock, so once this attempt has the
-                # lock the outcome of the last one is settled, and `recall` finds what was recorded.
+                self._memory.forget()
+                self._roll_back()
+                raise
+            except (psycopg.Error, _UnreachedError) as error:
+                self._memory.forget()
                 self._disconnect()
-                pause = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
-                attempt += 1
+                # An answer that came says that nothing was recorded; a lost connection says nothing.
+                lost = isinstance(error, psycopg.Error) and error.sqlstate is None
+                uncertain = uncertain or lost
                 if not _passing(error) or time.monotonic() + pause > patience:
                     raise _unsettled(error, uncertain=uncertain) from error
-                time.sleep(pause)
-            else:
-                for project, size in sizes.items():
-                    self._signal.committed(project, size)
-                return outcomes
+            except BaseException:
+                # Damaged rows, say: the transaction is open still, and its locks are held.
+                self._memory.forget()
+                self._disconnect()
+                raise
+            time.sleep(pause)
+        raise AssertionError
 
-    def _write_half(self, requests: Sequence[Append]) -> list[Outcome]:
-        try:
-            return self._write_group(requests)
-        except (psycopg.Error, DeedbookError) as error:
-            return [error for _ in requests]
+    def _open_log(self, request: Append) -> Written:
+        """Open the log and record its first events, in one transaction on a connection of its own."""
+        recalled = self.recall(request)
+        if recalled is not None:
+            return Written([recalled], [])
+        with self._connect() as connection:
+            connection.execute(BEGIN)
+            connection.execute(SETTINGS)
+            opened = connection.execute(
+                """
+                INSERT INTO project_log (project_id, origin)
+                SELECT %s, %s || '.' || host FROM ledger ON CONFLICT DO NOTHING
+                """,
+                (request.project, request.project),
+            )
+            if opened.rowcount == 1:
+                with connection.pipeline():
+                    written = decide_and_write(connection, [request], format_time(self._now()))
+                    grown = any(tip.grown for tip in written.tips)
+                    connection.execute("COMMIT" if grown else "ROLLBACK")
+                return written
+            # Somebody was faster, perhaps this very request on a connection that was lost since.
+            connection.execute("ROLLBACK")
+            if connection.execute("SELECT FROM ledger").rowcount == 0:
+                raise Unavailable(
+                    "ledger-unnamed", "The ledger has no host name yet: start its server once."
+                )
+        recalled = self.recall(request)
+        return Written([recalled or _exists(request.project)], [])
 
-    def _transact(
-        self, cursor: Cursor, requests: Sequence[Append]
-    ) -> tuple[list[Outcome], dict[str, int]]:
-        """Lock, read, decide, write; answers the outcomes and the new sizes of the logs."""
-        by_project: dict[str, list[int]] = {}
-        for index, request in enumerate(requests):
-            by_project.setdefault(request.project, []).append(index)
-        outcomes: list[Outcome | None] = [None] * len(requests)
-        now = format_time(self._now())
-        decided: list[tuple[Decided, list[Append]]] = []
-        for project in sorted(by_project):  # one order of locks for everybody
-            group = [requests[index] for index in by_project[project]]
-            reading = _Reading(cursor.connection, project, group)
-            head = reading.head()
-            if head is None:
-                found: Sequence[Outcome] = [_unknown(project) for _ in group]
-            else:
-                one = rules.decide(group, head, reading.known(), now)
-                found = one.outcomes
-                if one.head.size > head.size:
-                    decided.append((one, group))
-            for index, outcome in zip(by_project[project], found, strict=True):
-                outcomes[index] = outcome
-        _write(cursor, decided)
-        settled = [outcome for outcome in outcomes if outcome is not None]
-        assert len(settled) == len(requests)
-        return settled, {one.head.project: one.head.size for one, _ in decided}
+    def _tell(self, tips: Iterable[Tip]) -> None:
+        for tip in tips:
+            if tip.grown:
+                self._signal.committed(tip.head.project, tip.head.size)
 
     def _connected(self) -> psycopg.Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._url, pooled=self._pooled)
+            self._connection = self._connect()
+            accept_packed(self._connection)
         return self._connection
+
+    def _connect(self) -> psycopg.Connection:
+        try:
+            return connect(self._url, autocommit=True, pooled=self._pooled)
+        except psycopg.Error as error:
+            raise _UnreachedError from error
+
+    def _roll_back(self) -> None:
+        if self._connection is not None:
+            try:
+                self._connection.rollback()
+            except psycopg.Error:
+                self._disconnect()
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -364,203 +348,27 @@ class PostgresLog:
             self._connection = None
 
 
-class _Reading:
-    """What deciding needs of one project, read in one round trip, the lock first."""
-
-    def __init__(self, connection: psycopg.Connection, project: str, group: list[Append]) -> None:
-        self._project = project
-        streams = sorted(
-            {event.stream for one in group for event in one.events}
-            | {stream for one in group for stream, _ in one.expected}
-        )
-        digests = sorted(
-            {blob.sha256 for one in group for blob in one.blobs}
-            | {sha256 for one in group for sha256 in one.referred}
-        )
-        keys = [one.key for one in group if one.key is not None]
-        ids = [uuid.UUID(event.id) for one in group for event in one.events]
-        # Separate statements: beside FOR UPDATE in one statement a read would see the old snapshot.
-        self._lock = connection.cursor(binary=True).execute(_LOCK, (project,))
-        self._heads = connection.cursor(binary=True).execute(_HEADS, (project, streams))
-        self._ids = connection.cursor(binary=True).execute(_IDS, (project, ids))
-        self._keys = (
-            connection.cursor(binary=True).execute(_KEYS, (project, keys)) if keys else None
-        )
-        self._contents = (
-            connection.cursor(binary=True).execute(
-                _CONTENTS, {"project": project, "digests": digests}
-            )
-            if digests
-            else None
-        )
-        self._connection = connection
-
-    def head(self) -> LogHead | None:
-        row = self._lock.fetchone()
-        return None if row is None else _head(self._project, row)
-
-    def known(self) -> Known:
-        heads = {row[0]: row[1] for row in self._heads.fetchall()}
-        ids = {str(row[3]): _entry(row) for row in self._ids.fetchall()}
-        keys = self._keys.fetchall() if self._keys is not None else []
-        contents = self._contents.fetchall() if self._contents is not None else []
-        return Known(
-            heads=heads,
-            keys=_earlier(self._connection, self._project, keys),
-            ids=ids,
-            absent=frozenset(bytes(d) for d, blob, upload, _ in contents if not (blob or upload)),
-            erased=frozenset(bytes(d) for d, blob, _, erased in contents if erased and not blob),
-        )
+class _UnreachedError(Exception):
+    """No connection: nothing was sent; its cause says why."""
 
 
-def _write(cursor: Cursor, decided: Sequence[tuple[Decided, list[Append]]]) -> None:
-    """Contents, events, keys, views and heads of all projects of the group, without waiting."""
-    blobs: list[tuple[str, Blob]] = []
-    entries: list[tuple[str, Entry]] = []
-    keys: list[tuple[str, str, bytes, int, int]] = []
-    for one, group in decided:
-        project = one.head.project
-        moved: set[bytes] = set()
-        for request, outcome in zip(group, one.outcomes, strict=True):
-            if not isinstance(outcome, Receipt) or outcome.replayed:
-                continue
-            entries += [(project, entry) for entry in outcome.entries]
-            blobs += [(project, blob) for blob in request.blobs if blob.content is not None]
-            moved |= {blob.sha256 for blob in request.blobs if blob.content is None}
-            if request.key is not None:
-                first = outcome.entries[0].position
-                keys.append(
-                    (project, request.key, request.request_sha256, first, len(outcome.entries))
-                )
-        if moved:
-            cursor.execute(_MOVE_UPLOADS, (project, sorted(moved)))
-            cursor.execute(
-                "DELETE FROM upload WHERE project_id = %b AND sha256 = ANY(%b::bytea[])",
-                (project, sorted(moved)),
-            )
-    _insert_blobs(cursor, blobs)
-    _insert_entries(cursor, entries)
-    if keys:
-        cursor.execute(_INSERT_KEYS, [list(column) for column in zip(*keys, strict=True)])
-    for one, _ in decided:
-        _update_log(cursor, one.head)
-
-
-def _insert_blobs(cursor: Cursor, blobs: Sequence[tuple[str, Blob]]) -> None:
-    # In one order, and each digest once, so that two writers cannot wait for each other crosswise.
-    unique = sorted({(project, blob.sha256): blob for project, blob in blobs}.items())
-    if unique:
-        cursor.execute(
-            _INSERT_BLOBS,
-            [
-                [project for (project, _), _ in unique],
-                [sha256 for (_, sha256), _ in unique],
-                [blob.size_bytes for _, blob in unique],
-                [blob.crc32 for _, blob in unique],
-                [blob.content for _, blob in unique],
-            ],
-        )
-
-
-def _insert_entries(cursor: Cursor, entries: Sequence[tuple[str, Entry]]) -> None:
-    if not entries:
-        return
-    recorded = [(project, parse(entry.line), entry) for project, entry in entries]
-    cursor.execute(
-        _INSERT_EVENTS,
-        [
-            [project for project, _, _ in recorded],
-            [event.position for _, event, _ in recorded],
-            [event.stream for _, event, _ in recorded],
-            [event.version for _, event, _ in recorded],
-            [event.type for _, event, _ in recorded],
-            [uuid.UUID(event.id) for _, event, _ in recorded],
-            [event.actor for _, event, _ in recorded],
-            [parse_time(event.time) for _, event, _ in recorded],
-            [entry.line for _, _, entry in recorded],
-            [entry.leaf for _, _, entry in recorded],
-        ],
-    )
-    write_rows(
-        cursor, ((project, row) for project, event, _ in recorded for row in rows_of(event))
-    )
-
-
-def _update_log(cursor: Cursor, head: LogHead) -> None:
-    cursor.execute(
-        _UPDATE_LOG,
-        (
-            head.size,
-            merkle.frontier_to_bytes(head.frontier),
-            parse_time(head.last_time),
-            head.project,
-        ),
-    )
-
-
-def _read_keys(cursor: Cursor, project: str, group: Sequence[Append]) -> dict[str, Earlier]:
-    keys = [one.key for one in group if one.key is not None]
-    if not keys:
-        return {}
-    rows = cursor.execute(_KEYS, (project, keys)).fetchall()
-    return _earlier(cursor.connection, project, rows)
-
-
-def _read_ids(cursor: Cursor, project: str, group: Sequence[Append]) -> dict[str, Entry]:
-    ids = [uuid.UUID(event.id) for one in group for event in one.events]
-    return {str(row[3]): _entry(row) for row in cursor.execute(_IDS, (project, ids)).fetchall()}
-
-
-def _earlier(
-    connection: psycopg.Connection, project: str, rows: Sequence[TupleRow]
-) -> dict[str, Earlier]:
-    found = {}
-    for key, request_sha256, position, count in rows:
-        entries = (
-            connection.cursor(binary=True)
-            .execute(_RANGE, (project, position, position + count - 1))
-            .fetchall()
-        )
-        found[key] = Earlier(bytes(request_sha256), tuple(_entry(row) for row in entries))
-    return found
-
-
-def _entry(row: TupleRow) -> Entry:
-    position, stream, version, event_id, line, leaf = row
-    return Entry(position, stream, version, str(event_id), bytes(line), bytes(leaf))
-
-
-def _head(project: str, row: TupleRow) -> LogHead:
-    origin, size, frontier, last_time = row
-    return LogHead(
-        project,
-        origin,
-        size,
-        tuple(merkle.frontier_from_bytes(bytes(frontier), size)),
-        format_time(last_time),
-    )
-
-
-def _unknown(project: str) -> NotFound:
-    return NotFound("project-not-found", f"There is no project {project[:40]!r}.")
+def _pauses() -> Iterator[float]:
+    yield from RETRY_SECONDS
+    while True:
+        yield RETRY_SECONDS[-1]
 
 
 def _exists(project: str) -> Conflict:
     return Conflict("project-exists", f"The project {project} exists already.")
 
 
-def _roll_back(connection: psycopg.Connection) -> None:
-    with contextlib.suppress(psycopg.Error):
-        connection.rollback()
-
-
-def _passing(error: psycopg.Error) -> bool:
+def _passing(error: psycopg.Error | _UnreachedError) -> bool:
     """Whether trying again can help: not when disk or memory is full, or the rights are missing."""
-    state = error.sqlstate or ""
-    return state[:2] not in {"42", "53", "28", "3D"}
+    state = getattr(error, "sqlstate", None) or ""
+    return state == "53300" or state[:2] not in {"42", "53", "28", "3D"}
 
 
-def _unsettled(error: psycopg.Error, *, uncertain: bool) -> Unavailable:
+def _unsettled(error: psycopg.Error | _UnreachedError, *, uncertain: bool) -> Unavailable:
     if uncertain:
         return Unavailable(
             "outcome-unknown",
@@ -568,5 +376,6 @@ def _unsettled(error: psycopg.Error, *, uncertain: bool) -> Unavailable:
             "repeat it with the same key or the same event ids.",
         )
     return Unavailable(
-        "database-unavailable", f"The database did not take it: {type(error).__name__}; repeat it."
+        "database-unavailable",
+        f"The database did not take it ({type(error.__cause__ or error).__name__}): repeat it.",
     )

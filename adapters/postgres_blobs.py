@@ -1,0 +1,94 @@
+"""Contents, read back: whole with their digest checked, or in slices."""
+
+import hashlib
+import zlib
+from collections.abc import Iterator
+
+from psycopg_pool import ConnectionPool
+
+from domain.errors import Damaged, Gone, NotFound
+
+SLICE_BYTES = 1024 * 1024
+
+
+class PostgresBlobs:
+    """Reads blobs of a project by SHA-256."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+
+    def size(self, project: str, sha256: bytes) -> int:
+        """The size in bytes.
+
+        Raises:
+            NotFound: `blob-not-found`.
+            Gone: `content-erased`.
+        """
+        with self._pool.connection() as connection:
+            row = connection.execute(
+                "SELECT size_bytes FROM blob WHERE project_id = %s AND sha256 = %s",
+                (project, sha256),
+            ).fetchone()
+            if row is not None:
+                return int(row[0])
+            erased = connection.execute(
+                "SELECT position FROM erasure WHERE project_id = %s AND sha256 = %s LIMIT 1",
+                (project, sha256),
+            ).fetchone()
+        if erased is not None:
+            raise Gone(
+                "content-erased",
+                f"The content sha256:{sha256.hex()} was erased at position {erased[0]}.",
+                members={"position": int(erased[0])},
+            )
+        raise NotFound("blob-not-found", f"There is no content sha256:{sha256.hex()} here.")
+
+    def read(self, project: str, sha256: bytes) -> bytes:
+        """The whole content, its digest and CRC-32 checked.
+
+        Raises:
+            Damaged: `content-damaged`.
+        """
+        self.size(project, sha256)
+        with self._pool.connection() as connection:
+            row = (
+                connection.cursor(binary=True)
+                .execute(
+                    "SELECT content, crc32 FROM blob WHERE project_id = %b AND sha256 = %b",
+                    (project, sha256),
+                )
+                .fetchone()
+            )
+        if row is None:
+            raise NotFound("blob-not-found", f"There is no content sha256:{sha256.hex()} here.")
+        content = bytes(row[0])
+        if hashlib.sha256(content).digest() != sha256 or zlib.crc32(content) != row[1]:
+            raise Damaged(
+                "content-damaged",
+                f"The stored bytes of sha256:{sha256.hex()} are not those that were recorded: "
+                "restore the database from a backup, and run deedbook doctor --verify.",
+            )
+        return content
+
+    def slices(self, project: str, sha256: bytes, start: int, stop: int) -> Iterator[bytes]:
+        """The bytes from `start` to before `stop`, a mebibyte at a time, unchecked."""
+        while start < stop:
+            length = min(SLICE_BYTES, stop - start)
+            with self._pool.connection() as connection:
+                row = (
+                    connection.cursor(binary=True)
+                    .execute(
+                        """
+                        SELECT substring(content FROM %b::int4 FOR %b::int4) FROM blob
+                        WHERE project_id = %b AND sha256 = %b
+                        """,
+                        (start + 1, length, project, sha256),
+                    )
+                    .fetchone()
+                )
+            if row is None or len(row[0]) != length:
+                raise Damaged(
+                    "content-damaged", f"The content sha256:{sha256.hex()} ended before its size."
+                )
+            yield bytes(row[0])
+            start += length
