@@ -212,7 +212,7 @@ class Client:
     ) -> tuple[bytes, str]:
         """Bytes and media type of one resource, checked against its digest."""
         response = self._send("GET", path, params=params, headers={"Accept": accept})
-        _check_digest(response, hashlib.sha256(response.content).digest())
+        _check_announced(response.headers, hashlib.sha256(response.content).digest())
         media_type = response.headers.get("Content-Type", "application/octet-stream")
         return response.content, media_type.partition(";")[0].strip()
 
@@ -267,7 +267,7 @@ class Client:
         failures = 0
         while True:
             have = part.stat().st_size if part.exists() else 0
-            resuming = etag is not None and 0 < have and (total is None or have <= total)
+            resuming = etag is not None and have > 0 and (total is None or have <= total)
             try:
                 if resuming and have == total:
                     resumed = have
@@ -278,19 +278,9 @@ class Client:
                     ) as response:
                         keep = have if response.status_code == 206 else 0
                         resumed = max(resumed, keep)
-                        etag, total = response.headers.get("ETag"), total or _total(response)
+                        etag, total = response.headers.get("ETag"), _total(response) or total
                         _write(response, part, keep, total, progress)
-                digest = _sha256_of(part)
-                size = part.stat().st_size
-                if total is not None and size != total:
-                    raise Unavailable(
-                        "connection-lost", f"Only {size} of {total} bytes have arrived."
-                    )
-                if announced_sha256(headers) is None:
-                    # A ledger knows an export's digest once it was sent whole for the first time.
-                    headers = self.head(path, params)
-                _check_announced(headers, digest)
-                return Downloaded(size, format_digest(digest), resumed)
+                return self._checked(path, params, part, headers, total, resumed)
             except Damaged:
                 part.unlink(missing_ok=True)
                 # What was there before may have been the start of another file: begin once more.
@@ -302,6 +292,26 @@ class Client:
                     raise
                 self._wait(RETRY_WAITS[failures])
                 failures += 1
+
+    def _checked(
+        self,
+        path: str,
+        params: Params | None,
+        part: Path,
+        headers: Mapping[str, str],
+        total: int | None,
+        resumed: int,
+    ) -> Downloaded:
+        """The file that arrived, if it is whole and the announced one."""
+        size = part.stat().st_size
+        if total is not None and size != total:
+            raise Unavailable("connection-lost", f"Only {size} of {total} bytes have arrived.")
+        digest = _sha256_of(part)
+        if announced_sha256(headers) is None:
+            # A ledger knows an export's digest once it was sent whole for the first time.
+            headers = self.head(path, params)
+        _check_announced(headers, digest)
+        return Downloaded(size, format_digest(digest), resumed)
 
     def _send(
         self,
@@ -492,7 +502,3 @@ def _check_announced(headers: Mapping[str, str], sha256: bytes) -> None:
             f"The bytes that arrived have {format_digest(sha256)}, "
             f"announced was {format_digest(announced)}.",
         )
-
-
-def _check_digest(response: httpx2.Response, sha256: bytes) -> None:
-    _check_announced(response.headers, sha256)

@@ -34,30 +34,17 @@ def with_id(event: Given, new_id: Callable[[], str]) -> Given:
     return event if event.get("id") is not None else {**event, "id": new_id()}
 
 
-def preview(event: Given) -> Given:
-    """What would be recorded, after the checks that need no ledger.
+def preview(index: int, event: Given) -> Given:
+    """What would be recorded of the batch's event `index`, after the checks that need no ledger.
 
     Raises:
-        DeedbookError: What the ledger would refuse it for.
+        Invalid: What the ledger would refuse it for, with a pointer such as `/events/3/data`.
     """
-    stream, type_name, value = event["stream"], event["type"], event["data"]
-    assert isinstance(stream, str)
-    assert isinstance(type_name, str)
-    parse_stream(stream)
-    content = _content(event)
-    if content is not None and isinstance(value, dict):
-        facts = {"digest": digest_of(content), "size_bytes": len(content)}
-        if type_name == "ArtifactWritten":
-            value = {**value, **facts}
-        elif isinstance(value.get("content", {}), dict):
-            value = {**value, "content": {**value.get("content", {}), **facts}}
-    data = read_data(type_name, value)
-    return {
-        "stream": stream,
-        "type": type_name,
-        "contents": [one.digest for one in contents_of(data)],
-        "id": event.get("id"),
-    }
+    try:
+        return _preview(event)
+    except Invalid as error:
+        error.pointer = f"/events/{index}{error.pointer or ''}"
+        raise
 
 
 def _values(source: BinaryIO) -> Iterator[object]:
@@ -121,11 +108,34 @@ def _event(index: int, value: object) -> Given:
     for name in ("stream", "type"):
         if not isinstance(value.get(name), str):
             raise Invalid(
-                "validation-failed", f"An event needs a {name} in text.", pointer=f"{pointer}/{name}"
+                "validation-failed",
+                f"An event needs a {name} in text.",
+                pointer=f"{pointer}/{name}",
             )
     if "data" not in value:
         raise Invalid("validation-failed", "An event needs data.", pointer=f"{pointer}/data")
     return value
+
+
+def _preview(event: Given) -> Given:
+    stream, type_name, value = event["stream"], event["type"], event["data"]
+    assert isinstance(stream, str)
+    assert isinstance(type_name, str)
+    parse_stream(stream)
+    content = _content(event)
+    if content is not None and isinstance(value, dict):
+        facts = {"digest": digest_of(content), "size_bytes": len(content)}
+        if type_name == "ArtifactWritten":
+            value = {**value, **facts}
+        elif isinstance(value.get("content", {}), dict):
+            value = {**value, "content": {**value.get("content", {}), **facts}}
+    data = read_data(type_name, value)
+    return {
+        "stream": stream,
+        "type": type_name,
+        "contents": [one.digest for one in contents_of(data)],
+        "id": event.get("id"),
+    }
 
 
 def _content(event: Given) -> bytes | None:

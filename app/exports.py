@@ -15,7 +15,6 @@ from adapters.postgres_exports import (
     FileRow,
     PostgresExports,
 )
-from adapters.postgres_views import PostgresViews
 from domain.digest import format_digest
 from domain.errors import Damaged, Gone, NotFound
 from domain.events import Recorded, parse
@@ -32,6 +31,7 @@ from projections.bundle import (
     Source,
     read_scope,
     select,
+    subject_of,
 )
 from projections.zip_layout import central_record, end_records, local_header
 
@@ -41,9 +41,8 @@ __all__ = ["ExportRecord", "Exports"]
 class Exports:
     """The exports of a ledger's projects."""
 
-    def __init__(self, log: EventLog, views: PostgresViews, store: PostgresExports) -> None:
+    def __init__(self, log: EventLog, store: PostgresExports) -> None:
         self._log = log
-        self._views = views
         self._store = store
 
     def layout(self, project: str, position: int, scope: str = "project") -> ExportRecord:
@@ -119,7 +118,7 @@ class Exports:
         return select(scope, events)
 
     def _fold(self, project: str, origin: str, position: int, selection: Selection) -> Bundle:
-        fold = BundleFold(project, origin, selection)
+        fold = BundleFold(origin, selection)
         events, leaves = Measure(), Measure()
         streams = None if selection.streams is None else sorted(selection.streams)
         for page in self._store.entries(project, position, streams):
@@ -176,7 +175,7 @@ class Exports:
             if one.sha256 not in erased:
                 return NotFound(
                     "content-missing",
-                    f"The content of {_inside(one.path)} ({format_digest(one.sha256)}, "
+                    f"The content of {subject_of(_inside(one.path))} ({format_digest(one.sha256)}, "
                     f"{one.size_bytes} bytes) is missing. Upload the same bytes again, with "
                     f"PUT /v1/projects/{project}/blobs/{format_digest(one.sha256)} or "
                     "`deedbook artifact put`, and repeat the export.",

@@ -15,14 +15,9 @@ from typing import Protocol
 import msgspec
 
 from adapters.git_repository import GitRepository
-from domain import artifact
-from domain.citation import check_links
-from domain.documents import describe
 from domain.errors import Invalid, TooLarge
-from domain.events import Source
-from domain.log import MAX_BATCH_EVENTS, MAX_BLOB_BYTES, STAGED_ABOVE_BYTES
+from domain.log import MAX_BATCH_EVENTS, STAGED_ABOVE_BYTES
 from domain.names import artifact_stream
-from domain.patchset import patchset_document
 
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 """Of contents that travel with the events; in base64 and JSON still below the body limit."""
@@ -168,7 +163,7 @@ def batches(commits: Iterable[Sequence[NewVersion]]) -> Iterator[Batch]:
 
 def event_id(project: str, commit: str, path: str) -> str:
     """The same UUID for the same version, whoever imports it: version 8 (RFC 9562, section 5.8)."""
-    named = "\0".join(("deedbook git import", project, commit, path))
+    named = f"deedbook git import\0{project}\0{commit}\0{path}"
     value = int.from_bytes(
         hashlib.sha256(named.encode("utf-8", "surrogateescape")).digest()[:16], "big"
     )

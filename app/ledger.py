@@ -7,24 +7,17 @@ import hashlib
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import msgspec
+
 from adapters.commit_signal import CommitSignal
 from adapters.postgres_tokens import PostgresTokens
-from adapters.postgres_views import PostgresViews
-from domain.citation import Citation, check_citations
-from domain.names import (
-    ArtifactStream,
-    RunStream,
-    Stream,
-    artifact_stream,
-    check_project,
-    parse_stream,
-)
-
 from adapters.postgres_uploads import PostgresUploads
+from adapters.postgres_views import PostgresViews
 from app.exports import Exports
 from domain import artifact, canonical, run
+from domain.citation import Citation, check_citations
 from domain.digest import digest_of, format_digest, parse_digest
 from domain.errors import Invalid, NotFound, StaleVersion, TooLarge
 from domain.events import (
@@ -49,6 +42,14 @@ from domain.log import (
     EventLog,
     Proposed,
     Receipt,
+)
+from domain.names import (
+    ArtifactStream,
+    RunStream,
+    Stream,
+    artifact_stream,
+    check_project,
+    parse_stream,
 )
 
 MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}")
@@ -177,16 +178,16 @@ class Ledger:
                 "batch-too-large", f"A batch has 1 to {MAX_BATCH_EVENTS} events, not {len(events)}."
             )
         checked = [
-            _pointed(f"/events/{index}", lambda given=given: self._check(given))
+            _pointed(f"/events/{index}", partial(self._check, given))
             for index, given in enumerate(events)
         ]
-        given = dict(preconditions or {})
-        for name in given:
+        versions = dict(preconditions or {})
+        for name in versions:
             parse_stream(name)
-        request = self._request(project, checked, actor, given, key)
+        request = self._request(project, checked, actor, versions, key)
         if not any(isinstance(one.stream, RunStream) for one in checked):
             return self.log.append(request)
-        return self._append_to_runs(request, checked, given)
+        return self._append_to_runs(request, checked, versions)
 
     def write_artifact(
         self,

@@ -69,7 +69,9 @@ class Progress:
         filled = WIDTH * min(done, total) // total
         bar = "#" * filled + "-" * (WIDTH - filled)
         percent = 100 * min(done, total) // total
-        return f"{self._label}  [{bar}] {percent:3d}%  {self._amount(done)} of {self._amount(total)}"
+        return (
+            f"{self._label}  [{bar}] {percent:3d}%  {self._amount(done)} of {self._amount(total)}"
+        )
 
     def _amount(self, number: int) -> str:
         return readable_size(number) if self._in_bytes else f"{number:,}"

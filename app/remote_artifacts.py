@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import msgspec
 
 from app.client import Client, segment
-from domain.log import STAGED_ABOVE_BYTES
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):

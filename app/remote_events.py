@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import httpx2
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from app.client import IDLE_STREAM_SECONDS, RETRY_WAITS, Client, segment
 from domain.errors import Damaged, DeedbookError, NotFound, Unavailable
 from domain.events import StoredLine, parse, read_line
+from projections.trail import sentence
 
 NDJSON = "application/x-ndjson"
 SSE = "text/event-stream"
@@ -101,13 +103,10 @@ def lines(client: Client, project: str, after: int, upto: int) -> Iterator[bytes
     last = after
     failures = 0
     while last < upto:
+        params = {"after": last, "until": upto}
         try:
-            with client.stream(
-                events_path(project), accept=NDJSON, params={"after": last, "until": upto}
-            ) as response:
-                for line in _lines_of(response):
-                    if not line.startswith(EVENT_START):
-                        continue
+            with client.stream(events_path(project), accept=NDJSON, params=params) as response:
+                for line in _events_of(response):
                     if b'"position":%d,' % (last + 1) not in line:
                         raise Damaged(
                             "event-malformed", f"Position {last + 1} is missing in the answer."
@@ -115,11 +114,12 @@ def lines(client: Client, project: str, after: int, upto: int) -> Iterator[bytes
                     last += 1
                     failures = 0
                     yield line
-            if last < upto:
-                raise Unavailable("connection-lost", f"The answer ended at position {last}.")
-        except Unavailable:
+            lost = Unavailable("connection-lost", f"The answer ended at position {last}.")
+        except Unavailable as error:
+            lost = error
+        if last < upto:
             if failures == len(RETRY_WAITS):
-                raise
+                raise lost
             time.sleep(RETRY_WAITS[failures])
             failures += 1
 
@@ -137,7 +137,7 @@ def some(
     params: dict[str, str | int | None] = {**filters, "until": upto, "limit": limit}
     params |= {"order": "desc"} if after is None else {"after": after}
     with client.stream(events_path(project), accept=NDJSON, params=params) as response:
-        found = [line for line in _lines_of(response) if line.startswith(EVENT_START)][:limit]
+        found = list(islice(_events_of(response), limit))
     for line in reversed(found) if after is None else found:
         yield shown(line)
 
@@ -179,8 +179,6 @@ def follow(
 
 def shown(raw: bytes) -> ShownEvent:
     """A stored line for people; an event of a kind that is not known here is named by its type."""
-    from projections.trail import sentence
-
     try:
         text = sentence(parse(raw))
         line = read_line(raw)
@@ -196,6 +194,10 @@ def shown(raw: bytes) -> ShownEvent:
         sentence=text,
         line=raw,
     )
+
+
+def _events_of(response: httpx2.Response) -> Iterator[bytes]:
+    return (line for line in _lines_of(response) if line.startswith(EVENT_START))
 
 
 def _lines_of(response: httpx2.Response) -> Iterator[bytes]:

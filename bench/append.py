@@ -106,7 +106,11 @@ def raw_work(url: str, writers: int, appends: int, batch: int = 1) -> Callable[[
         each = max(1, appends // writers)
 
         def worker(raw: Raw) -> Callable[[], None]:
-            return lambda: [raw.append(batch) for _ in range(each)] and None
+            def run() -> None:
+                for _ in range(each):
+                    raw.append(batch)
+
+            return run
 
         return each * writers * batch / in_threads([worker(raw) for raw in raws])
 

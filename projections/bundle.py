@@ -30,6 +30,7 @@ from domain.names import (
     escape_key,
     parse_stream,
     run_stream,
+    unescape_key,
 )
 from projections import manifest as lists
 from projections.bundle_readme import readme
@@ -83,8 +84,12 @@ class Scope(msgspec.Struct, frozen=True):
         """As it stands in `bag-info.txt`: `project` or `run:<id>`."""
         return "project" if self.run is None else f"run:{self.run}"
 
-    def folder(self, project: str, position: int) -> str:
-        """The top folder; the file is named the same, with `.zip`."""
+    def folder(self, origin: str, position: int) -> str:
+        """The top folder; the file is named the same, with `.zip`.
+
+        The project is named as in the log's origin, so that an imported log gives the same bytes.
+        """
+        project = origin.partition(".")[0]
         middle = "" if self.run is None else f"{self.run}-"
         return f"{project}-{middle}{position}"
 
@@ -237,10 +242,9 @@ class BundleFold:
     Call `leaf` for every position in order, `event` for every event in scope, and `finish` once.
     """
 
-    def __init__(self, project: str, origin: str, selection: Selection) -> None:
+    def __init__(self, origin: str, selection: Selection) -> None:
         self.size = 0
         self.events = 0
-        self._project = project
         self._origin = origin
         self._selection = selection
         self._frontier: list[bytes] = []
@@ -333,7 +337,7 @@ class BundleFold:
         members.sort(key=_path)
         tags = self._tag_files(members)
         return Bundle(
-            folder=self._selection.scope.folder(self._project, self.size),
+            folder=self._selection.scope.folder(self._origin, self.size),
             members=tuple(sorted((*members, *tags), key=_path)),
             origin=self._origin,
             root=root,
@@ -427,11 +431,23 @@ class BundleFold:
             kept(lists.BAG_INFO_PATH, info),
             kept(lists.BAG_PATH, lists.BAG_DECLARATION),
             kept(
-                lists.PAYLOAD_LIST_PATH, lists.digest_lines((one.path, one.sha256) for one in payload)
+                lists.PAYLOAD_LIST_PATH,
+                lists.digest_lines((one.path, one.sha256) for one in payload),
             ),
         ]
         tagged = lists.digest_lines((one.path, one.sha256) for one in tags)
         return [*tags, kept(lists.TAG_LIST_PATH, tagged)]
+
+
+def subject_of(path: str) -> str:
+    """Whose content lies at a path of the payload, for people."""
+    parts = path.split("/")
+    if len(parts) == 4 and parts[1] == "artifacts":
+        segment, _, rest = parts[3].rpartition(".")[0].rpartition(".v")
+        return f"{artifact_stream(parts[2], unescape_key(segment))} version {rest}"
+    if len(parts) == 4 and parts[1] == "runs":
+        return f"{run_stream(parts[2])}, {parts[3]}"
+    return path
 
 
 def kept(path: str, content: bytes) -> Member:

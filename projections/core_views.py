@@ -7,8 +7,8 @@ the greatest; `artifact_latest` is only its index.
 import msgspec
 
 from domain import canonical
-from domain.events import ArtifactErased, ArtifactWritten, ProjectChanged, ProjectCreated, Recorded
 from domain.digest import parse_digest
+from domain.events import ArtifactErased, ArtifactWritten, ProjectChanged, ProjectCreated, Recorded
 from domain.names import ArtifactStream, RunStream, parse_stream
 from domain.run import phase_after
 

@@ -30,7 +30,7 @@ from domain.events import (
     parse,
 )
 from domain.merkle import leaf_hash
-from domain.names import ArtifactStream, RunStream, check_project, parse_stream, run_stream
+from domain.names import check_project, parse_stream, run_stream
 from projections import manifest as lists
 from projections.bundle import (
     FORMAT_VERSION,
@@ -73,11 +73,16 @@ class ArchiveEntry(Protocol):
     """A file in the archive; its path begins with the top folder."""
 
     @property
-    def path(self) -> str: ...
+    def path(self) -> str:
+        """With the top folder."""
+
     @property
-    def size_bytes(self) -> int: ...
+    def size_bytes(self) -> int:
+        """Of the body."""
+
     @property
-    def crc32(self) -> int: ...
+    def crc32(self) -> int:
+        """As its header has it."""
 
 
 class Archive(Protocol):
@@ -263,9 +268,7 @@ class _Verification:
             state = "INCOMPLETE"
         if findings.any_failed:
             state = "FAILED"
-        return Report(
-            state=state, checks=checks, summary=summary, notes=_notes(state, summary)
-        )
+        return Report(state=state, checks=checks, summary=summary, notes=_notes(state, summary))
 
     # What the export says of itself
 
@@ -276,9 +279,8 @@ class _Verification:
         try:
             tree = self._read_tree()
             scope = self._read_bag_info(tree)
-            project = tree.origin.partition(".")[0]
-            check_project(project)
-            folder = scope.folder(project, tree.size)
+            check_project(tree.origin.partition(".")[0])
+            folder = scope.folder(tree.origin, tree.size)
             if folder != self._folder:
                 findings.fail(
                     "bag", f"the top folder is {shown(self._folder)}, its contents say {folder}"
@@ -341,22 +343,21 @@ class _Verification:
                 findings.could_not_run(step, "could not run: there are no events")
             return None
         selection = self._select(scope, entry)
-        project = tree.origin.partition(".")[0]
-        fold = BundleFold(project, tree.origin, selection)
+        fold = BundleFold(tree.origin, selection)
         if scope.run is None:
             self._fold_all(fold, entry, tree)
         else:
             self._fold_some(fold, entry, tree, selection)
         if not findings.failed("events"):
-            findings.ran("events", f"{fold.events} events, each canonical, none missing in its stream")
+            findings.ran(
+                "events", f"{fold.events} events, each canonical, none missing in its stream"
+            )
         if not findings.failed("leaves"):
             what = "each the hash of its line" if scope.run is None else "each event has its own"
             findings.ran("leaves", f"{fold.size} leaves, {what}")
         root = format_digest(fold.root())
         if fold.size != tree.size:
-            findings.fail(
-                "root", f"tree.json says size {tree.size}, there are {fold.size} leaves"
-            )
+            findings.fail("root", f"tree.json says size {tree.size}, there are {fold.size} leaves")
         elif root != tree.root:
             findings.fail("root", f"the root over {fold.size} leaves is {root}, not {tree.root}")
         else:
@@ -389,7 +390,8 @@ class _Verification:
             if recorded is not None:
                 if recorded.position != number:
                     self._findings.fail(
-                        "events", f"{place}: position {recorded.position} stands where {number} belongs"
+                        "events",
+                        f"{place}: position {recorded.position} stands where {number} belongs",
                     )
                 order.take(recorded, place)
             fold.leaf(leaf_hash(line))
@@ -555,7 +557,8 @@ class _Verification:
         self._check_manifest(bundle, digests)
         if not findings.failed("shape"):
             findings.ran(
-                "shape", f"{len(self._archive.entries)} files, encoded as an export and no other way"
+                "shape",
+                f"{len(self._archive.entries)} files, encoded as an export and no other way",
             )
         if not findings.failed("bag"):
             findings.ran("bag", f"both lists name all {len(digests)} files and no other")
@@ -614,14 +617,10 @@ class _Verification:
             "replay", f"{member.path}, byte {at}: differs from what the events give"
         )
 
-    def _explain_list(
-        self, entry: ArchiveEntry, prefix: str, digests: dict[str, bytes]
-    ) -> None:
+    def _explain_list(self, entry: ArchiveEntry, prefix: str, digests: dict[str, bytes]) -> None:
         """Name the first line of a bag's list that is not the one that belongs there."""
         path = self._inside(entry)
-        names = sorted(
-            name for name in digests if name.startswith("data/") == (prefix == "data/")
-        )
+        names = sorted(name for name in digests if name.startswith("data/") == (prefix == "data/"))
         wanted = iter(lists.digest_lines(((name, digests[name]),)) for name in names)
         rest, number = b"", 0
         for chunk in self._archive.chunks(entry):
@@ -834,7 +833,5 @@ def _notes(state: State, summary: Summary) -> tuple[str, ...]:
             "Nothing outside this file vouches for it: it is consistent, which does not make it "
             "the only history. Compare its root with one you know: --pin ROOT@SIZE."
         )
-    notes.append(
-        "Not shown: that everything was recorded, that it is true, who acted, and when."
-    )
+    notes.append("Not shown: that everything was recorded, that it is true, who acted, and when.")
     return tuple(notes)

@@ -17,7 +17,7 @@ TEMPLATE = "deedbook_template"
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a server whose role may create databases: the one given, else an embedded one."""
-    given = os.environ.get("DEEDBOOK_TEST_DATABASE_URL")
+    given = os.environ.get("DEEDBOOK_TEST_DATABASE_URL") or os.environ.get("DATABASE_URL")
     if given:
         yield given
         return

@@ -33,19 +33,24 @@ from projections.bundle import Bundle, BundleFold, Measure, Member, Scope, Sourc
 from projections.zip_layout import central_record, end_records, local_header
 
 ORIGIN = "alpha.ledger.example"
-PROJECT = "alpha"
 PRD = b"# PRD 1\n"
 PUBLISHED_LINES = (
-    b'{"actor":"user:ada","data":{"digest":"sha256:b2ff6d2fd87d90514ef85ae89f892c12538ae92fc70d655b'
-    b'2991eb69107ceb83","media_type":"text/markdown","size_bytes":8},"id":"019a9f60-7c00-7000-8a00-'
-    b'000000000001","position":1,"stream":"artifact/PRD/main","time":"2026-11-20T10:00:00.000000Z",'
-    b'"type":"ArtifactWritten","version":1}',
-    b'{"actor":"build:ci","data":{"result":"PASSED"},"id":"019a9f60-7c00-7000-8a00-000000000002",'
-    b'"position":2,"stream":"run/r1","time":"2026-11-20T10:00:01.000000Z","type":'
-    b'"VerificationRecorded","version":1}',
-    b'{"actor":"user:bob","data":{"decision":"approved"},"id":"019a9f60-7c00-7000-8a00-000000000003'
-    b'","position":3,"stream":"run/r1","time":"2026-11-20T10:00:02.000000Z","type":'
-    b'"ApprovalRecorded","version":2}',
+    (
+        b'{"actor":"user:ada","data":{"digest":"sha256:b2ff6d2fd87d90514ef85ae89f892c12538ae92fc70d655b'
+        b'2991eb69107ceb83","media_type":"text/markdown","size_bytes":8},"id":"019a9f60-7c00-7000-8a00-'
+        b'000000000001","position":1,"stream":"artifact/PRD/main","time":"2026-11-20T10:00:00.000000Z",'
+        b'"type":"ArtifactWritten","version":1}'
+    ),
+    (
+        b'{"actor":"build:ci","data":{"result":"PASSED"},"id":"019a9f60-7c00-7000-8a00-000000000002",'
+        b'"position":2,"stream":"run/r1","time":"2026-11-20T10:00:01.000000Z","type":'
+        b'"VerificationRecorded","version":1}'
+    ),
+    (
+        b'{"actor":"user:bob","data":{"decision":"approved"},"id":"019a9f60-7c00-7000-8a00-000000000003'
+        b'","position":3,"stream":"run/r1","time":"2026-11-20T10:00:02.000000Z","type":'
+        b'"ApprovalRecorded","version":2}'
+    ),
 )
 """The three events whose digests are published with the format."""
 
@@ -98,20 +103,20 @@ class MemoryLog:
 
 
 def fold(
-    lines: Sequence[bytes], scope: Scope = Scope(), origin: str = ORIGIN  # noqa: B008 - frozen
+    lines: Sequence[bytes],
+    scope: Scope = Scope(),
+    origin: str = ORIGIN,
 ) -> tuple[Bundle, bytes, bytes]:
     """The bundle of a log, its events file and its leaves file."""
     parsed = [parse(line) for line in lines]
     stream = f"run/{scope.run}"
     selection = select(scope, [one.data for one in parsed if one.stream == stream])
-    folded = BundleFold(origin.partition(".")[0], origin, selection)
+    folded = BundleFold(origin, selection)
     for one, line in zip(parsed, lines, strict=True):
         folded.leaf(leaf_hash(line))
         if selection.takes(one.stream):
             folded.event(one)
-    inside = [
-        line for one, line in zip(parsed, lines, strict=True) if selection.takes(one.stream)
-    ]
+    inside = [line for one, line in zip(parsed, lines, strict=True) if selection.takes(one.stream)]
     events = b"".join(line + b"\n" for line in inside)
     leaves = b"".join(leaf_hash(line).hex().encode() + b"\n" for line in lines)
     measures = Measure(), Measure()
@@ -123,7 +128,7 @@ def fold(
 def files_of(
     lines: Sequence[bytes],
     blobs: Mapping[bytes, bytes],
-    scope: Scope = Scope(),  # noqa: B008 - frozen
+    scope: Scope = Scope(),
 ) -> dict[str, bytes]:
     """Every file of an export, by its whole path."""
     bundle, events, leaves = fold(lines, scope)
@@ -184,7 +189,7 @@ def sample_log() -> MemoryLog:
     log = MemoryLog()
     log.add("project", ProjectCreated(title="Alpha", description="A sample – with a dash."))
     log.add("artifact/PRD/main", ArtifactWritten(**log.content(b"# Alpha\n\nFirst.\n")))
-    cited = (Citation(url="https://example.com/spec", title="Spec"),)
+    cited = (Citation(index=1, url="https://example.com/spec", title="Spec"),)
     log.add(
         "artifact/PRD/main",
         ArtifactWritten(

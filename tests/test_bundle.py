@@ -69,7 +69,9 @@ def test_the_published_example_comes_out_with_its_published_digests() -> None:
 def test_a_small_projects_export_is_the_one_kept_as_a_golden_file() -> None:
     log = sample_log()
     files = files_of(log.lines, log.blobs)
-    made = {path: {"size_bytes": len(files[path]), "digest": digest_of(files[path])} for path in files}
+    made = {
+        path: {"size_bytes": len(files[path]), "digest": digest_of(files[path])} for path in files
+    }
     archive = zip_of(files)
     made["(zip)"] = {"size_bytes": len(archive), "digest": digest_of(archive)}
     text = msgspec.json.format(msgspec.json.encode(made, order="sorted")).decode() + "\n"
@@ -144,7 +146,9 @@ def test_the_manifest_says_what_every_other_file_is() -> None:
     files = files_of(log.lines, log.blobs)
     listed = _manifest(files).files
     payload = [path.partition("/")[2] for path in files if "/data/" in path]
-    assert [one.path for one in listed] == [path for path in payload if path != "data/manifest.json"]
+    assert [one.path for one in listed] == [
+        path for path in payload if path != "data/manifest.json"
+    ]
     by_path = {one.path: one for one in listed}
     prd = by_path["data/artifacts/PRD/main.v2.md"]
     assert (prd.what, prd.kind, prd.key, prd.version, prd.position, prd.media_type) == (

@@ -153,7 +153,7 @@ def test_every_kind_of_error_has_an_exit_code() -> None:
 
 
 def test_an_interruption_leaves_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("app.connection.choose", interrupted)
@@ -255,7 +255,7 @@ def test_ndjson_gives_one_event_a_line(
         (b'{"stream":"project","type":"ProjectChanged","data":{},"more":1}', "validation-failed"),
         (b"[1]", "validation-failed"),
         (b'{"stream":"project","type":"X","data":"\\u0000"}', "nul-character"),
-        (b'{"stream":"project","type":"X","data":{}}\n{"stream"', "malformed-json"),
+        (b'{"stream":"project","type":"ProjectChanged","data":{}}\n{"stream"', "malformed-json"),
     ],
 )
 def test_a_bad_event_is_refused_before_anything_is_sent(

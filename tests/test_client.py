@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
@@ -59,9 +59,7 @@ def repr_digest(content: bytes) -> str:
         (503, Unavailable),
     ],
 )
-def test_a_problem_becomes_the_error_it_stands_for(
-    status: int, kind: type[DeedbookError]
-) -> None:
+def test_a_problem_becomes_the_error_it_stands_for(status: int, kind: type[DeedbookError]) -> None:
     problem = {
         "code": "some-code",
         "detail": "What is wrong.",
@@ -69,25 +67,25 @@ def test_a_problem_becomes_the_error_it_stands_for(
         "current_version": 7,
         "errors": [{"pointer": "/events/0", "detail": "…"}],
     }
-    with client(lambda _: httpx2.Response(status, json=problem)) as http:
-        with pytest.raises(kind) as caught:
-            http.get("/v1/projects", dict[str, object])
+    answering = client(lambda _: httpx2.Response(status, json=problem))
+    with answering as http, pytest.raises(kind) as caught:
+        http.get("/v1/projects", dict[str, object])
     assert (caught.value.code, caught.value.detail) == ("some-code", "What is wrong.")
     assert caught.value.pointer == "/events/0"
     assert caught.value.members == {"current_version": 7}
 
 
 def test_an_answer_that_is_no_problem_still_gives_one_sentence() -> None:
-    with client(lambda _: httpx2.Response(502, text="<html>Bad gateway")) as http:
-        with pytest.raises(Unavailable) as caught:
-            http.get("/v1/projects", dict[str, object])
+    answering = client(lambda _: httpx2.Response(502, text="<html>Bad gateway"))
+    with answering as http, pytest.raises(Unavailable) as caught:
+        http.get("/v1/projects", dict[str, object])
     assert caught.value.code == "http-502"
 
 
 def test_an_answer_that_is_not_json_is_not_taken_for_a_ledger() -> None:
-    with client(lambda _: httpx2.Response(200, text="<html>")) as http:
-        with pytest.raises(Unavailable) as caught:
-            http.get("/v1/projects", dict[str, object])
+    answering = client(lambda _: httpx2.Response(200, text="<html>"))
+    with answering as http, pytest.raises(Unavailable) as caught:
+        http.get("/v1/projects", dict[str, object])
     assert caught.value.code == "unexpected-answer"
 
 
@@ -162,7 +160,9 @@ class Server:
             headers["Content-Range"] = f"bytes {start}-{len(self.content) - 1}/{len(self.content)}"
         rest = self.content[start:]
         if self.breaks:
-            return httpx2.Response(status, headers=headers, stream=Breaking(rest, self.breaks.pop(0)))
+            return httpx2.Response(
+                status, headers=headers, stream=Breaking(rest, self.breaks.pop(0))
+            )
         return httpx2.Response(status, headers=headers, stream=httpx2.ByteStream(rest))
 
 
@@ -172,7 +172,7 @@ class Breaking(httpx2.SyncByteStream):
     def __init__(self, content: bytes, after: int) -> None:
         self._content, self._after = content, after
 
-    def __iter__(self):  # type: ignore[no-untyped-def]  # an iterator of bytes
+    def __iter__(self) -> Iterator[bytes]:
         yield self._content[: self._after]
         raise httpx2.ReadError("connection reset")
 

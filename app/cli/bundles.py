@@ -122,7 +122,7 @@ def verify_command(file: Path, pin: str | None, require_anchor: bool) -> int:
                            (with a warning; exit 3 with --require-anchor)
       INCOMPLETE           something that belongs to it is not there           exit 3
       FAILED               it was changed, or is no export                     exit 3
-    """
+    """  # noqa: D301 -- click's mark for a block that is kept as it is
     from app.progress import Progress
     from app.verify import verify_file
     from domain.errors import NotFound
@@ -160,7 +160,7 @@ def _print_report(report: "Report", file: Path, choices: Choices) -> None:
     if choices.output != "table":
         show_one(msgspec.to_builtins(report))
         return
-    words = {True: ("ok", "green"), False: ("FAIL", "red"), None: ("–", "yellow")}
+    words = {True: ("ok", "green"), False: ("FAIL", "red"), None: ("-", "yellow")}
     for check in report.checks:
         word, color = words[check.ok]
         mark = styled(word.ljust(5), color, choices)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from app.connection import Connection
     from app.settings import Settings
 
+PREFIX = "global_"
+"""Before the parameters' names, so that they do not meet a command's own, such as PROJECT."""
+
 Output = Literal["table", "json", "ndjson"]
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -69,19 +72,21 @@ def chosen() -> Choices:
 
 def _keep(context: click.Context, parameter: click.Parameter, value: object) -> None:
     choices = context.ensure_object(Choices)
-    if parameter.name == "json":
+    name = (parameter.name or "").removeprefix(PREFIX)
+    if name == "json":
         if value:
             choices.output = "json"
-    elif value is not None and value is not False and parameter.name is not None:
-        setattr(choices, parameter.name, value)
+    elif value is not None and value is not False:
+        setattr(choices, name, value)
 
 
 def global_options(*, hidden: bool) -> list[click.Parameter]:
     """The global options, fresh, for one command."""
 
     def option(*names: str, text: str, **rest: object) -> click.Option:
+        own_name = PREFIX + names[0].removeprefix("--").replace("-", "_")
         return click.Option(
-            names,
+            [*names, own_name],
             help=text,
             hidden=hidden,
             expose_value=False,

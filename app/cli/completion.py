@@ -14,7 +14,7 @@ def completion_command(shell: str) -> None:
     bash: eval "$(deedbook completion bash)"
     zsh:  eval "$(deedbook completion zsh)"
     fish: deedbook completion fish | source
-    """
+    """  # noqa: D301 -- click's mark for a block that is kept as it is
     from click.shell_completion import get_completion_class
 
     from app.cli.root import root

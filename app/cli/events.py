@@ -110,9 +110,7 @@ def log_command(
     with choices.client() as client:
         size = remote_events.position(client, slug, None)
         last = min(after or 0, size)
-        for event in remote_events.some(
-            client, slug, filters, after=after, limit=limit, upto=size
-        ):
+        for event in remote_events.some(client, slug, filters, after=after, limit=limit, upto=size):
             _print(event, choices)
             last = event.position
         if follow:

@@ -15,9 +15,7 @@ def import_command() -> None:
 
 
 @import_command.command("git")
-@click.argument(
-    "path", default=".", type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
+@click.argument("path", default=".", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--create", is_flag=True, help="Open the project if there is none.")
 @click.option("--dry-run", is_flag=True, help="Show what would be imported; record nothing.")
 def import_git_command(path: Path, create: bool, dry_run: bool) -> None:

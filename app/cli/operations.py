@@ -1,9 +1,14 @@
 """`up`, `serve`, `migrate`, `rebuild`, `doctor`: what an operator does, on the database itself."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from app.cli import failure
 from app.cli.choices import Command, chosen, project_argument
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 
 @click.command("up", cls=Command)
@@ -80,3 +85,15 @@ def doctor_command(project: str | None, verify: bool) -> int:
     findings = examine_all(chosen(), project, verify=verify)
     show(findings, {"result": "RESULT", "subject": "SUBJECT", "detail": "DETAIL"})
     return failure.NOT_VERIFIED if any(one.result == "wrong" for one in findings) else failure.OK
+
+
+def _listening(host: str | None, port: int | None) -> "Settings":
+    """The settings, with the address that was given on the line."""
+    import msgspec
+
+    settings = chosen().settings()
+    return msgspec.structs.replace(
+        settings,
+        deedbook_listen=settings.deedbook_listen if host is None else host,
+        deedbook_port=settings.deedbook_port if port is None else port,
+    )

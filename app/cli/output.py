@@ -74,9 +74,9 @@ def binary_output() -> BinaryIO:
 
 def refuse_terminal(media_type: str) -> None:
     """Bytes that are no text would garble a terminal."""
-    if not media_type.startswith("text/") and media_type != "application/json":
-        if sys.stdout.isatty():
-            raise click.UsageError(f"This is {media_type}; name a file with -o, or pipe it.")
+    is_text = media_type.startswith("text/") or media_type == "application/json"
+    if not is_text and sys.stdout.isatty():
+        raise click.UsageError(f"This is {media_type}; name a file with -o, or pipe it.")
 
 
 def printable(text: str) -> str:
@@ -109,7 +109,7 @@ def _members(row: object) -> dict[str, object]:
 def _cell(value: object) -> str:
     match value:
         case None:
-            return "–"
+            return "-"
         case str():
             text = printable(value).replace("\n", " ")
         case list() | tuple():

@@ -1,0 +1,92 @@
+"""What `doctor` looks at: settings, database, migrations, every row, and the service."""
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import msgspec
+
+from app.cli.choices import Choices
+from domain.errors import DeedbookError
+
+
+class Examined(msgspec.Struct, frozen=True):
+    """One thing that was looked at."""
+
+    result: Literal["good", "odd", "wrong"]
+    subject: str
+    detail: str
+
+
+def examine_all(choices: Choices, project: str | None, *, verify: bool) -> list[Examined]:
+    """Look at everything; what fails is a result, and does not keep the rest from being looked at."""
+    return [
+        *_guarded("connection", lambda: _connection(choices)),
+        *_guarded("database", lambda: _database(choices, project, verify=verify)),
+        *_guarded("service", lambda: _service(choices)),
+    ]
+
+
+def _guarded(subject: str, look: Callable[[], Iterator[Examined]]) -> list[Examined]:
+    found: list[Examined] = []
+    try:
+        found.extend(look())
+    except DeedbookError as error:
+        found.append(Examined("wrong", subject, f"{error.detail} ({error.code})"))
+    return found
+
+
+def _connection(choices: Choices) -> Iterator[Examined]:
+    from app.connection import connection_file
+
+    settings = choices.settings()
+    file = connection_file(settings.data_folder)
+    if not file.exists():
+        yield Examined("good", "connection", f"no {file}; flags and variables are used")
+    elif file.stat().st_mode & 0o077:
+        yield Examined("wrong", "connection", f"{file} can be read by others: chmod 600 {file}")
+    else:
+        connection = choices.connection()
+        yield Examined("good", "connection", f"{connection.url}, project {connection.project}")
+
+
+def _database(choices: Choices, project: str | None, *, verify: bool) -> Iterator[Examined]:
+    from adapters.doctor import examine
+    from adapters.migrate import pending
+    from app.bootstrap import admin_url
+    from app.progress import Progress
+
+    settings = choices.settings()
+    with admin_url(settings) as url:
+        where = "embedded" if settings.embedded else "of DATABASE_URL"
+        waiting = pending(url)
+        yield Examined("good", "database", f"the one {where} answers")
+        if waiting:
+            names = ", ".join(waiting)
+            yield Examined("wrong", "migrations", f"not applied: {names}; run deedbook migrate")
+            return
+        yield Examined("good", "migrations", "up to date")
+        if not verify:
+            yield Examined("good", "contents", "not examined; --verify examines every row")
+            return
+        with Progress("verify", hidden=choices.quiet) as progress:
+            wrong = 0
+            for finding in examine(url, project=project, progress=progress):
+                wrong += 1
+                yield Examined("wrong", finding.place, finding.detail)
+        if not wrong:
+            yield Examined(
+                "good", "contents", "every event, content, hash and view is as it must be"
+            )
+
+
+def _service(choices: Choices) -> Iterator[Examined]:
+    connection = choices.connection()
+    try:
+        with choices.client() as client:
+            ready = client.get("/readyz", dict[str, object])
+    except DeedbookError as error:
+        if error.code != "server-unreachable":
+            raise
+        yield Examined("odd", "service", f"does not run at {connection.url}")
+        return
+    yield Examined("good", "service", f"{connection.url} is {ready.get('status', 'ready')}")

@@ -1,0 +1,92 @@
+"""The audit trail for people: one sentence for each event, a pure function of it."""
+
+from domain.events import (
+    ApprovalRecorded,
+    ApprovalRequested,
+    ArtifactErased,
+    ArtifactWritten,
+    DeploymentRecorded,
+    EventData,
+    PatchSetRecorded,
+    PlanRecorded,
+    ProjectChanged,
+    ProjectCreated,
+    Recorded,
+    RunCreated,
+    RunFinished,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    SideEffectFinished,
+    SideEffectIntended,
+    TranscriptRecorded,
+    VerificationRecorded,
+)
+
+MAX_CHARACTERS = 200
+
+
+def sentence(event: Recorded) -> str:
+    """What happened, without who and when; at most 200 characters, no control characters."""
+    text = _clean(f"{_subject(event)}{_what(event.data)}")
+    return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + "…"
+
+
+def _subject(event: Recorded) -> str:
+    kind, _, rest = event.stream.partition("/")
+    if kind == "artifact":
+        return f"{rest} version {event.version}: "
+    return f"run {rest}: " if kind == "run" else ""
+
+
+def _what(data: EventData) -> str:
+    match data:
+        case ProjectCreated(title=title):
+            return f"opened the project “{title}”"
+        case ProjectChanged():
+            return "changed the project's title or description"
+        case ArtifactWritten(title=title, size_bytes=size, citations=citations):
+            named = f"“{title}”, " if title else ""
+            cited = f", {len(citations)} citations" if citations else ""
+            return f"wrote {named}{size:,} bytes{cited}"
+        case ArtifactErased(artifact=artifact, artifact_version=version, reason=reason):
+            return f"erased {artifact} version {version}: {reason}"
+        case RunCreated(title=title):
+            return f"created “{title}”"
+        case RunStarted():
+            return "started"
+        case RunPaused(waiting_for=waiting_for, reason=reason):
+            return f"waits for {waiting_for}{_because(reason)}"
+        case RunResumed():
+            return "resumed"
+        case RunFinished(outcome=outcome, reason=reason):
+            return f"{outcome}{_because(reason)}"
+        case PlanRecorded():
+            return "recorded the plan"
+        case PatchSetRecorded(commits=commits):
+            return f"recorded {len(commits)} commits"
+        case VerificationRecorded(result=result, name=name):
+            return f"verification {name or ''} {result}".replace("  ", " ")
+        case TranscriptRecorded(command=command, exit_code=code):
+            return f"ran {' '.join(command)}, exit code {code}"
+        case ApprovalRequested(scope=scope, intent=intent):
+            return f"asked to approve {scope}: {intent}"
+        case ApprovalRecorded(decision=decision, scope=scope, reason=reason):
+            return f"{decision} {scope or ''}".rstrip() + _because(reason)
+        case SideEffectIntended(scope=scope, intent=intent):
+            return f"is about to {scope}: {intent}"
+        case SideEffectFinished(effect=effect, outcome=outcome):
+            return f"side effect {effect} {outcome}"
+        case DeploymentRecorded(environment=environment, commit=commit, outcome=outcome):
+            return f"deployed {commit[:12]} to {environment}: {outcome}"
+        case _:
+            raise AssertionError(type(data).__name__)
+
+
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""
+
+
+def _clean(text: str) -> str:
+    """Terminals obey control characters, so none reaches them."""
+    return "".join(c if c.isprintable() else " " for c in text)
