@@ -4,7 +4,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ import adapters
 from adapters import group_writer, postgres_log
 from adapters.append_transaction import append_slowly
 from adapters.commit_signal import CommitSignal
+from adapters.group_writer import Outcome
 from adapters.postgres_uploads import PostgresUploads
 from domain.citation import Citation
 from domain.digest import digest_of
@@ -42,6 +43,7 @@ from tests.log_samples import (
     open_log,
     project_title,
     proposed,
+    soon,
     tables_of,
     waiters,
     writing,
@@ -475,32 +477,35 @@ def test_a_request_that_waited_too_long_is_certainly_not_recorded(opened: Opened
 
 def test_a_caller_whose_group_takes_too_long_is_told_to_repeat(opened: Opened) -> None:
     request = checking("alpha")
-    with psycopg.connect(opened.url) as holder, ThreadPoolExecutor(3) as threads:
+    write = opened.log._writer._write
+    with (
+        psycopg.connect(opened.url) as holder,
+        psycopg.connect(opened.url) as second,
+        ThreadPoolExecutor(3) as threads,
+    ):
+
+        def held(group: Sequence[Append]) -> list[Outcome]:
+            if any(one.deadline is not None for one in group):
+                second.execute("SELECT FROM project_log WHERE project_id = 'alpha' FOR UPDATE")
+            return write(group)
+
+        opened.log._writer._write = held
         holder.execute("SELECT FROM project_log WHERE project_id = 'alpha' FOR UPDATE")
         first = threads.submit(opened.log.append, checking("alpha"))
         eventually(lambda: waiters(opened) == 1)
         leader = threads.submit(opened.log.append, checking("alpha"))
         eventually(lambda: opened.log._writer._requests == 1)
-        deadline = time.monotonic() + 1.5
         hasty = threads.submit(
-            opened.log.append, msgspec.structs.replace(request, deadline=deadline)
+            opened.log.append, msgspec.structs.replace(request, deadline=soon(2.5))
         )
         eventually(lambda: opened.log._writer._requests == 2)
-        with psycopg.connect(opened.url) as second:
-            # Let the first group through, and hold the second one, which has both of the others.
-            blocked = threading.Thread(
-                target=second.execute,
-                args=("SELECT FROM project_log WHERE project_id = 'alpha' FOR UPDATE",),
-            )
-            blocked.start()
-            eventually(lambda: waiters(opened) == 2)
-            holder.rollback()
-            first.result()
-            blocked.join()
+        # Let the first group through; the second one, which has both of the others, is held.
+        holder.rollback()
+        first.result()
 
-            with pytest.raises(Unavailable) as caught:
-                hasty.result()
-            second.rollback()
+        with pytest.raises(Unavailable) as caught:
+            hasty.result()
+        second.rollback()
         leader.result()
 
     assert caught.value.code == "outcome-unknown"
