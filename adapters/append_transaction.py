@@ -27,10 +27,17 @@ from projections.core_views import rows_of
 Cursor = psycopg.Cursor[TupleRow]
 
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
-# A plan made while the tables were small is kept, and would read them whole when they are large.
+# A plan is made once, since planning anew takes as long as running; so it must not read tables whole
+# that were small then. For the transaction, as a pooler needs it, or for the writer's own session.
 SETTINGS = """
-SELECT set_config('lock_timeout', '5s', true), set_config('enable_seqscan', 'off', true),
-  set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)
+SELECT set_config('plan_cache_mode', 'force_generic_plan', true),
+  set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+  set_config('enable_mergejoin', 'off', true), set_config('lock_timeout', '5s', true)
+"""
+SESSION_SETTINGS = """
+SELECT set_config('plan_cache_mode', 'force_generic_plan', false),
+  set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false),
+  set_config('enable_mergejoin', 'off', false), set_config('lock_timeout', '5s', false)
 """
 HEAD = "SELECT origin, size, frontier, last_time FROM project_log WHERE project_id = %b"
 _LOCK = HEAD + " FOR UPDATE"

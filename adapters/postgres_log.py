@@ -23,6 +23,7 @@ from adapters.append_transaction import (
     BEGIN,
     HEAD,
     RANGE,
+    SESSION_SETTINGS,
     SETTINGS,
     Tip,
     Written,
@@ -326,6 +327,8 @@ class PostgresLog:
         if self._connection is None or self._connection.closed:
             self._connection = self._connect()
             accept_packed(self._connection)
+            if not self._pooled:
+                self._connection.execute(SESSION_SETTINGS)
         return self._connection
 
     def _connect(self) -> psycopg.Connection:

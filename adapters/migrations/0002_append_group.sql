@@ -24,79 +24,96 @@ CREATE FUNCTION append_group(
   latest_project text[], latest_kind text[], latest_key text[], latest_version bigint[]
 ) RETURNS boolean
 LANGUAGE plpgsql VOLATILE                       -- each statement sees what was committed before it
-SET lock_timeout = '5s'
-SET enable_seqscan = off                        -- a plan made while the tables were small is kept,
-SET enable_hashjoin = off                       -- and would read them whole when they are large
-SET enable_mergejoin = off
 AS $$
-DECLARE
-  found bigint;
 BEGIN
+  -- The writer's own connection has these for its session; through a pooler they are set here, at a
+  -- tenth of the call's cost. A plan is made once, since planning anew takes half of the time; so it
+  -- must not read tables whole that were small then.
+  IF current_setting('enable_mergejoin') = 'on' THEN
+    PERFORM set_config('plan_cache_mode', 'force_generic_plan', true),
+      set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+      set_config('enable_mergejoin', 'off', true), set_config('lock_timeout', '5s', true);
+  END IF;
   IF current_setting('transaction_isolation') <> 'read committed' THEN
     RETURN false;
   END IF;
-  FOR at IN 1 .. cardinality(log_project) LOOP
-    -- Look before locking: a wrong guess then costs neither a lock nor a flush.
-    SELECT size INTO found FROM project_log WHERE project_id = log_project[at];
-    IF found IS DISTINCT FROM log_known_size[at] THEN
-      RETURN false;
-    END IF;
-  END LOOP;
-  FOR at IN 1 .. cardinality(log_project) LOOP
-    SELECT size INTO found FROM project_log WHERE project_id = log_project[at] FOR UPDATE;
-    IF found IS DISTINCT FROM log_known_size[at] THEN
-      RETURN false;
-    END IF;
-  END LOOP;
 
-  IF EXISTS (SELECT FROM unnest(event_project, event_id) AS t (p, i)
+  -- Looked at before the lock: if the size turns out to be the one remembered, nothing in the project
+  -- has changed since, and what these found still holds. Arrays are unnested in the SELECT list: a
+  -- function in FROM would copy every content once more.
+  IF EXISTS (SELECT FROM (SELECT unnest(event_project) AS p, unnest(event_id) AS i) AS t
              JOIN event ON project_id = p AND id = i) THEN
     RETURN false;
   END IF;
   IF cardinality(key_key) > 0 AND
-     EXISTS (SELECT FROM unnest(key_project, key_key) AS t (p, k)
+     EXISTS (SELECT FROM (SELECT unnest(key_project) AS p, unnest(key_key) AS k) AS t
              JOIN idempotency ON project_id = p AND key = k) THEN
     RETURN false;
   END IF;
   IF cardinality(blob_sha256) > 0 AND
-     EXISTS (SELECT FROM unnest(blob_project, blob_sha256) AS t (p, s)
+     EXISTS (SELECT FROM (SELECT unnest(blob_project) AS p, unnest(blob_sha256) AS s) AS t
              JOIN erasure ON project_id = p AND sha256 = s) THEN
     RETURN false;
   END IF;
   IF cardinality(referred_sha256) > 0 AND
-     EXISTS (SELECT FROM unnest(referred_project, referred_sha256) AS t (p, s)
+     EXISTS (SELECT FROM (SELECT unnest(referred_project) AS p, unnest(referred_sha256) AS s) AS t
              WHERE NOT EXISTS (SELECT FROM blob WHERE project_id = p AND sha256 = s)) THEN
     RETURN false;
   END IF;
 
+  IF cardinality(log_project) > 1 THEN
+    -- All or nothing: all are locked before the first is changed, and looked at before that, since a
+    -- wrong guess then costs neither a lock nor a flush.
+    FOR at IN 1 .. cardinality(log_project) LOOP
+      PERFORM FROM project_log WHERE project_id = log_project[at] AND size = log_known_size[at];
+      IF NOT FOUND THEN
+        RETURN false;
+      END IF;
+    END LOOP;
+    FOR at IN 1 .. cardinality(log_project) LOOP
+      PERFORM FROM project_log WHERE project_id = log_project[at] AND size = log_known_size[at]
+      FOR UPDATE;
+      IF NOT FOUND THEN
+        RETURN false;
+      END IF;
+    END LOOP;
+  END IF;
+  FOR at IN 1 .. cardinality(log_project) LOOP
+    UPDATE project_log
+    SET size = log_size[at], frontier = log_frontier[at], last_time = log_time[at]
+    WHERE project_id = log_project[at] AND size = log_known_size[at];
+    IF NOT FOUND THEN
+      RETURN false;
+    END IF;
+  END LOOP;
+
   IF cardinality(blob_sha256) > 0 THEN
     INSERT INTO blob (project_id, sha256, size_bytes, crc32, encoding, content)
-    SELECT p, s, z, c, 0, b
-    FROM unnest(blob_project, blob_sha256, blob_size_bytes, blob_crc32, blob_content)
-      AS t (p, s, z, c, b)
+    SELECT unnest(blob_project), unnest(blob_sha256), unnest(blob_size_bytes),
+      unnest(blob_crc32), 0, unnest(blob_content)
     ON CONFLICT DO NOTHING;
   END IF;
   INSERT INTO event (project_id, position, stream, version, type, id, actor, time, line, leaf)
-  SELECT * FROM unnest(event_project, event_position, event_stream, event_version, event_type,
-    event_id, event_actor, event_time, event_line, event_leaf);
+  SELECT unnest(event_project), unnest(event_position), unnest(event_stream),
+    unnest(event_version), unnest(event_type), unnest(event_id), unnest(event_actor),
+    unnest(event_time), unnest(event_line), unnest(event_leaf);
   IF cardinality(version_key) > 0 THEN
     INSERT INTO artifact_version (project_id, kind, key, version, position, sha256, size_bytes,
       media_type, title, actor, time, citations)
-    SELECT *, 0 FROM unnest(version_project, version_kind, version_key, version_version,
-      version_position, version_sha256, version_size_bytes, version_media_type, version_title,
-      version_actor, version_time);
+    SELECT unnest(version_project), unnest(version_kind), unnest(version_key),
+      unnest(version_version), unnest(version_position), unnest(version_sha256),
+      unnest(version_size_bytes), unnest(version_media_type), unnest(version_title),
+      unnest(version_actor), unnest(version_time), 0;
     INSERT INTO artifact_latest (project_id, kind, key, version)
-    SELECT * FROM unnest(latest_project, latest_kind, latest_key, latest_version)
+    SELECT unnest(latest_project), unnest(latest_kind), unnest(latest_key), unnest(latest_version)
     ON CONFLICT (project_id, kind, key) DO UPDATE SET version = excluded.version
     WHERE artifact_latest.version < excluded.version;
   END IF;
   IF cardinality(key_key) > 0 THEN
     INSERT INTO idempotency (project_id, key, request_sha256, position, count)
-    SELECT * FROM unnest(key_project, key_key, key_request_sha256, key_position, key_count);
+    SELECT unnest(key_project), unnest(key_key), unnest(key_request_sha256),
+      unnest(key_position), unnest(key_count);
   END IF;
-  UPDATE project_log SET size = s, frontier = f, last_time = t
-  FROM unnest(log_project, log_size, log_frontier, log_time) AS u (p, s, f, t)
-  WHERE project_id = p;
   RETURN true;
 END $$;
 
