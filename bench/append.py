@@ -30,6 +30,7 @@ CREATE SEQUENCE IF NOT EXISTS raw_position;
 """
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PAYLOAD_BYTES = 4096
+LINE = b"x" * 360
 
 
 def payload() -> bytes:
@@ -37,63 +38,56 @@ def payload() -> bytes:
     return secrets.token_hex(PAYLOAD_BYTES // 2).encode()
 
 
+ONE = """
+WITH event AS (INSERT INTO raw_event VALUES (%b,%b,%b,%b,%b,%b,%b,%b,%b,%b)),
+  blob AS (INSERT INTO raw_blob VALUES (%b,%b,%b,%b,0,%b))
+INSERT INTO raw_version VALUES (%b,%b,%b,%b,%b,%b,%b,%b,%b,%b,%b,0)
+"""
+MANY = """
+WITH event AS (INSERT INTO raw_event
+    SELECT * FROM unnest(%b::text[], %b::int8[], %b::text[], %b::int8[], %b::text[], %b::uuid[],
+      %b::text[], %b::timestamptz[], %b::bytea[], %b::bytea[])),
+  blob AS (INSERT INTO raw_blob SELECT p, s, z, c, 0, b
+    FROM unnest(%b::text[], %b::bytea[], %b::int8[], %b::int8[], %b::bytea[]) AS t (p, s, z, c, b))
+INSERT INTO raw_version SELECT *, 0
+  FROM unnest(%b::text[], %b::text[], %b::text[], %b::int8[], %b::int8[], %b::bytea[], %b::int8[],
+    %b::text[], %b::text[], %b::text[], %b::timestamptz[])
+"""
+
+
 class Raw:
-    """The floor: the same rows by prepared statements, one transaction an append; no order, no tree."""
+    """The floor: the same rows in one prepared statement that commits itself; no order, no tree.
+
+    Of the ways tried this is the fastest: one statement for the three rows beats three in a pipeline
+    by 1.4 to 2 times, and `unnest` of psycopg's own lists beats `executemany` for batches.
+    """
 
     def __init__(self, url: str) -> None:
         self.connection = psycopg.connect(url, autocommit=True, prepare_threshold=0)
         self.cursor = self.connection.cursor(binary=True)
 
-    def append(self, count: int = 1) -> None:
-        with self.connection.pipeline(), self.connection.transaction():
-            events, blobs, versions = [], [], []
-            for _ in range(count):
-                content = payload()
-                sha256 = hashlib.sha256(content).digest()
-                event_id = uuid.uuid4()
-                position = uuid.uuid4().int >> 66
-                line = b"x" * 360
-                events.append(
-                    (
-                        "raw",
-                        position,
-                        "artifact/D/k",
-                        position,
-                        "ArtifactWritten",
-                        event_id,
-                        "bench",
-                        NOW,
-                        line,
-                        sha256,
-                    )
-                )
-                blobs.append(("raw", sha256, len(content), zlib.crc32(content), 0, content))
-                versions.append(
-                    (
-                        "raw",
-                        "D",
-                        "k",
-                        position,
-                        position,
-                        sha256,
-                        len(content),
-                        "text/markdown",
-                        None,
-                        "bench",
-                        NOW,
-                        0,
-                    )
-                )
-            self.cursor.executemany(
-                "INSERT INTO raw_event VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s,%s)", events
-            )
-            self.cursor.executemany("INSERT INTO raw_blob VALUES (%s,%s,%s,%s,%s,%s)", blobs)
-            self.cursor.executemany(
-                "INSERT INTO raw_version VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s)", versions
-            )
+    def append(self, count: int) -> None:
+        rows = [_rows() for _ in range(count)]
+        if count == 1:
+            self.cursor.execute(ONE, rows[0])
+        else:
+            self.cursor.execute(MANY, [list(column) for column in zip(*rows, strict=True)])
 
     def close(self) -> None:
         self.connection.close()
+
+
+def _rows() -> tuple[object, ...]:
+    """The values of an event, a blob and a version, as large as ours."""
+    content = payload()
+    sha256 = hashlib.sha256(content).digest()
+    position = secrets.randbits(62)
+    event = ("raw", position, "artifact/D/k", position, "ArtifactWritten", uuid.uuid4(), "bench",
+             NOW, LINE, sha256)  # fmt: skip
+    blob = ("raw", sha256, len(content), zlib.crc32(content), content)
+    version = ("raw", "D", "k", position, position, sha256, len(content), "text/markdown", None,
+               "bench", NOW)  # fmt: skip
+    return (*event, *blob, *version)
 
 
 def raw_work(url: str, writers: int, appends: int, batch: int = 1) -> Callable[[], float]:
