@@ -9,6 +9,7 @@ import contextlib
 import select
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -37,6 +38,7 @@ class CommitSignal:
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._waker: socket.socket | None = None
+        self._callbacks: dict[object, Callable[[], None]] = {}
 
     def committed(self, project: str, size: int) -> None:
         """The log has this size now; called after the commit."""
@@ -45,6 +47,21 @@ class CommitSignal:
             with self._changed:
                 self._to_send[project] = max(size, self._to_send.get(project, 0))
             self._wake_sender.set()
+
+    def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have `callback` called, from any thread, whenever a waiter would be woken.
+
+        It must not block. Answers the function that ends it.
+        """
+        token = object()
+        with self._changed:
+            self._callbacks[token] = callback
+
+        def end() -> None:
+            with self._changed:
+                self._callbacks.pop(token, None)
+
+        return end
 
     def known(self, project: str) -> int:
         """The largest size heard of; 0 when nothing was."""
@@ -80,7 +97,7 @@ class CommitSignal:
         if self._waker is not None:
             self._waker.send(b"\0")
         with self._changed:
-            self._changed.notify_all()
+            self._wake()
 
     def __enter__(self) -> Self:
         if not self._pooled:
@@ -109,13 +126,18 @@ class CommitSignal:
         with self._changed:
             if size > self._sizes.get(project, 0):
                 self._sizes[project] = size
-            self._changed.notify_all()
+            self._wake()
 
     def _look_at_all(self) -> None:
         """Something may have been missed: every waiter reads again."""
         with self._changed:
             self._generation += 1
-            self._changed.notify_all()
+            self._wake()
+
+    def _wake(self) -> None:
+        self._changed.notify_all()
+        for callback in self._callbacks.values():
+            callback()
 
     def _send(self) -> None:
         connection: psycopg.Connection | None = None

@@ -51,7 +51,7 @@ def pending(url: str) -> list[str]:
         Conflict: `migration-changed`.
     """
     with psycopg.connect(url, connect_timeout=CONNECT_SECONDS) as connection:
-        return [one.name for one in _pending(connection)]
+        return [one.name for one in pending_in(connection)]
 
 
 def migrate(url: str) -> list[str]:
@@ -77,7 +77,7 @@ def migrate(url: str) -> list[str]:
                 )
                 """
             )
-            for one in _pending(connection):
+            for one in pending_in(connection):
                 with connection.transaction():
                     connection.execute(sql.SQL(one.text))
                     connection.execute(
@@ -91,7 +91,8 @@ def migrate(url: str) -> list[str]:
     return applied
 
 
-def _pending(connection: psycopg.Connection) -> list[Migration]:
+def pending_in(connection: psycopg.Connection) -> list[Migration]:
+    """The migrations that the database of a connection still lacks; see `pending`."""
     exists = connection.execute("SELECT to_regclass('schema_migration') IS NOT NULL").fetchone()
     if exists is None or not exists[0]:
         return migrations()

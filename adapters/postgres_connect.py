@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import psycopg
 from psycopg.conninfo import make_conninfo
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from domain.errors import Unavailable
 
@@ -14,6 +14,8 @@ POOL_WAIT_SECONDS = 10.0
 STATEMENT_SECONDS = 120
 IDLE_IN_TRANSACTION_SECONDS = 60
 SERVICE_ROLE = "deedbook_service"
+UNREACHABLE: tuple[type[Exception], ...] = (psycopg.OperationalError, PoolTimeout, PoolClosed)
+"""What a read raises when the database is away."""
 
 _NETWORK: dict[str, str | int] = {
     "connect_timeout": CONNECT_SECONDS,

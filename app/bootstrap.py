@@ -11,13 +11,16 @@ from datetime import UTC, datetime
 from adapters.commit_signal import CommitSignal
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.migrate import migrate
+from adapters.postgres_blobs import PostgresBlobs
 from adapters.postgres_connect import open_pool
+from adapters.postgres_events import PostgresEvents
 from adapters.postgres_exports import PostgresExports
 from adapters.postgres_ledger_row import fix_host
 from adapters.postgres_log import PostgresLog
 from adapters.postgres_tokens import PostgresTokens
 from adapters.postgres_uploads import PostgresUploads
 from adapters.postgres_views import PostgresViews
+from adapters.schema_state import SchemaState
 from adapters.service_login import service_login
 from app.exports import Exports
 from app.ledger import Ledger
@@ -79,13 +82,15 @@ def open_ledger(settings: Settings, url: str) -> Iterator[Ledger]:
         log = closing.enter_context(
             PostgresLog(url, pool, signal=signal, now=now, pooled=settings.deedbook_pooled)
         )
-        views = PostgresViews(pool)
         yield Ledger(
             log=log,
-            views=views,
+            views=PostgresViews(pool),
+            events=PostgresEvents(pool),
             uploads=PostgresUploads(pool),
+            blobs=PostgresBlobs(pool),
             exports=Exports(log, PostgresExports(pool)),
             tokens=PostgresTokens(pool, random_bytes=random_bytes, now=now),
+            schema=SchemaState(pool),
             signal=signal,
             new_id=new_id,
             monotonic=time.monotonic,
