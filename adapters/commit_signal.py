@@ -95,7 +95,8 @@ class CommitSignal:
         self._stopping.set()
         self._wake_sender.set()
         if self._waker is not None:
-            self._waker.send(b"\0")
+            with contextlib.suppress(OSError):  # the listener has ended already
+                self._waker.send(b"\0")
         with self._changed:
             self._wake()
 

@@ -47,11 +47,13 @@ def create_application(ledger: Ledger) -> Starlette:
     async def read_document(_request: Request) -> Response:
         return Response(document, media_type="application/json")
 
-    return Starlette(
+    application = Starlette(
         routes=[Route("/openapi.json", read_document), *routes],
         middleware=[Middleware(Edge, new_id=ledger.new_id)],
         exception_handlers={HTTPException: _refuse},
     )
+    application.router.redirect_slashes = False  # a wrong path is wrong; and a token stays here
+    return application
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
