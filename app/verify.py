@@ -26,22 +26,28 @@ def verify_file(file: Path, *, pin: Pin | None, progress: Progress) -> Report:
     """
     try:
         with open_archive(file, check_path) as archive:
-            return verify(_Counted(archive, progress), pin)
+            return verify(CountedArchive(archive, progress), pin)
     except TooLarge as error:
         return refused(error)
     except Damaged as error:
         return refused(error, zip_sha256=_sha256(file))
 
 
-class _Counted:
-    """An archive that says how much of it was read."""
+class CountedArchive:
+    """An archive that says how much of it was read.
 
-    def __init__(self, archive: ZipArchive, progress: Progress) -> None:
+    Args:
+        archive: The archive.
+        progress: Called with the bytes done and the bytes to do.
+        times: How often its bodies are read; the events once more.
+    """
+
+    def __init__(self, archive: ZipArchive, progress: Progress, *, times: int = 1) -> None:
         self._archive = archive
         self._progress = progress
         self._done = 0
         self._total = sum(
-            one.size_bytes * (2 if one.path.endswith(f"/{EVENTS_PATH}") else 1)
+            one.size_bytes * (times + one.path.endswith(f"/{EVENTS_PATH}"))
             for one in archive.entries
         )
 
