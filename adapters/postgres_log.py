@@ -210,6 +210,7 @@ class PostgresLog:
             cursor = connection.cursor(binary=True)
             for group in _by_size(blobs):
                 insert_blobs(cursor, [(project, blob) for blob in group])
+                group.clear()  # or they would be held while the next ones are read
             batch: list[AddedEvent] = []
             for line in lines:
                 recorded = parse(line)
@@ -364,16 +365,16 @@ class _UnreachedError(Exception):
 
 
 def _by_size(blobs: Iterable[Blob]) -> Iterator[list[Blob]]:
-    """Contents in groups: small ones together, a large one alone, so that few are in memory."""
+    """Contents in groups, each ended by the one that makes it large."""
     group: list[Blob] = []
     size = 0
     for blob in blobs:
         assert blob.content is not None
-        if group and size + blob.size_bytes > IMPORT_BATCH_BYTES:
-            yield group
-            group, size = [], 0
         group.append(blob)
         size += blob.size_bytes + IMPORT_ROW_BYTES
+        if size >= IMPORT_BATCH_BYTES:
+            yield group
+            group, size = [], 0
     if group:
         yield group
 

@@ -147,6 +147,7 @@ class _Bundle:
             if format_digest(sha256) != file.digest:
                 raise _changed(file.path)
             yield Blob(sha256, len(content), zlib.crc32(content), content)
+            del content  # before the next one is read
 
     def _entry(self, file: ManifestFile) -> ZipEntry:
         return self._inside[file.path]

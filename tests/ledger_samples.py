@@ -2,6 +2,8 @@
 
 import hashlib
 import itertools
+import secrets
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from adapters.commit_signal import CommitSignal
 from adapters.postgres_connect import open_pool
@@ -44,7 +47,18 @@ def counted_time() -> Callable[[], datetime]:
 
 
 @contextmanager
-def open_ledger(url: str, *, host: str = HOST) -> Iterator[Ledger]:
+def another_database(server: str, template: str) -> Iterator[str]:
+    """The URL of one more fresh, migrated database."""
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield make_conninfo(server, dbname=name)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def open_ledger(url: str, *, host: str = HOST, first_id: int = 1) -> Iterator[Ledger]:
     """What the composition root builds, with a clock and ids that repeat."""
     with ExitStack() as closing:
         now = counted_time()
@@ -59,8 +73,8 @@ def open_ledger(url: str, *, host: str = HOST) -> Iterator[Ledger]:
             exports=Exports(log, PostgresExports(pool)),
             tokens=PostgresTokens(pool, random_bytes=bytes, now=now),
             signal=signal,
-            new_id=counted_ids(),
-            monotonic=lambda: 0.0,
+            new_id=counted_ids(first_id),
+            monotonic=time.monotonic,
         )
 
 
@@ -77,7 +91,7 @@ def make_project(ledger: Ledger, url: str, slug: str = "alpha") -> int:
     ledger.write_artifact(slug, "PRD", "main", b"# Alpha\n\nFirst.\n", actor=ada)
     cited = (
         Citation(index=1, url="https://example.com/spec", title="Spec"),
-        Citation(index=2, url="https://example.com/æ", title="Ænd aa, then å"),
+        Citation(index=2, url="https://example.com/%C3%A6", title="Ænd aa, then å"),
     )
     second = "# Alpha\n\nSecond [1](citation:1), [2](citation:2); aa, å, 日本.\n".encode()
     ledger.write_artifact(slug, "PRD", "main", second, citations=cited, actor=ada)
