@@ -24,6 +24,7 @@ from projections.zip_layout import (
     MAX_32,
     central_record,
     end_records,
+    local_bytes,
     local_header,
 )
 
@@ -198,9 +199,9 @@ class _Container:
                 raise _refused(5, "archive-directory", "An entry has two sizes.", at, number)
             self._check(name, last, top, at, number)
             top = top or name.partition(b"/")[0]
-            header = local_header(name.decode("ascii"), size, crc32)
-            entries.append(ZipEntry(name.decode("ascii"), size, crc32, body + len(header)))
-            body += len(header) + size
+            body += local_bytes(len(name), size)
+            entries.append(ZipEntry(name.decode("ascii"), size, crc32, body))
+            body += size
             if body > self._size:
                 raise _refused(
                     5,
