@@ -4,7 +4,7 @@ import os
 import secrets
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 
@@ -71,7 +71,13 @@ def database(settings: Settings) -> Iterator[str]:
 
 
 @contextmanager
-def open_ledger(settings: Settings, url: str) -> Iterator[Ledger]:
+def open_ledger(
+    settings: Settings,
+    url: str,
+    *,
+    clock: Callable[[], datetime] = now,
+    ids: Callable[[], str] = new_id,
+) -> Iterator[Ledger]:
     """A ledger over a migrated database, with its writer and signal running."""
     with ExitStack() as closing:
         pool = closing.enter_context(
@@ -80,7 +86,7 @@ def open_ledger(settings: Settings, url: str) -> Iterator[Ledger]:
         fix_host(pool, settings.deedbook_host)
         signal = closing.enter_context(CommitSignal(url, pooled=settings.deedbook_pooled))
         log = closing.enter_context(
-            PostgresLog(url, pool, signal=signal, now=now, pooled=settings.deedbook_pooled)
+            PostgresLog(url, pool, signal=signal, now=clock, pooled=settings.deedbook_pooled)
         )
         yield Ledger(
             log=log,
@@ -89,9 +95,9 @@ def open_ledger(settings: Settings, url: str) -> Iterator[Ledger]:
             uploads=PostgresUploads(pool),
             blobs=PostgresBlobs(pool),
             exports=Exports(log, PostgresExports(pool)),
-            tokens=PostgresTokens(pool, random_bytes=random_bytes, now=now),
+            tokens=PostgresTokens(pool, random_bytes=random_bytes, now=clock),
             schema=SchemaState(pool),
             signal=signal,
-            new_id=new_id,
+            new_id=ids,
             monotonic=time.monotonic,
         )

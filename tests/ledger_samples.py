@@ -3,26 +3,18 @@
 import hashlib
 import itertools
 import secrets
-import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from adapters.commit_signal import CommitSignal
-from adapters.postgres_connect import open_pool
-from adapters.postgres_exports import PostgresExports
-from adapters.postgres_ledger_row import fix_host
-from adapters.postgres_log import PostgresLog
-from adapters.postgres_tokens import PostgresTokens
-from adapters.postgres_uploads import PostgresUploads
-from adapters.postgres_views import PostgresViews
-from app.exports import Exports
+from app import bootstrap
 from app.ledger import EventInput, Ledger
+from app.settings import Settings
 from domain import canonical
 from domain.citation import Citation
 from domain.digest import digest_of
@@ -59,23 +51,12 @@ def another_database(server: str, template: str) -> Iterator[str]:
 
 @contextmanager
 def open_ledger(url: str, *, host: str = HOST, first_id: int = 1) -> Iterator[Ledger]:
-    """What the composition root builds, with a clock and ids that repeat."""
-    with ExitStack() as closing:
-        now = counted_time()
-        pool = closing.enter_context(open_pool(url, max_size=4))
-        fix_host(pool, host)
-        signal = closing.enter_context(CommitSignal(url))
-        log = closing.enter_context(PostgresLog(url, pool, signal=signal, now=now))
-        yield Ledger(
-            log=log,
-            views=PostgresViews(pool),
-            uploads=PostgresUploads(pool),
-            exports=Exports(log, PostgresExports(pool)),
-            tokens=PostgresTokens(pool, random_bytes=bytes, now=now),
-            signal=signal,
-            new_id=counted_ids(first_id),
-            monotonic=time.monotonic,
-        )
+    """A ledger with a clock and ids that repeat."""
+    settings = Settings(database_url=url, deedbook_host=host)
+    with bootstrap.open_ledger(
+        settings, url, clock=counted_time(), ids=counted_ids(first_id)
+    ) as ledger:
+        yield ledger
 
 
 def make_project(ledger: Ledger, url: str, slug: str = "alpha") -> int:
@@ -106,9 +87,7 @@ def make_project(ledger: Ledger, url: str, slug: str = "alpha") -> int:
     return ledger.position(slug, None)
 
 
-def erase(
-    ledger: Ledger, url: str, slug: str, stream: str, version: int, content: bytes
-) -> None:
+def erase(ledger: Ledger, url: str, slug: str, stream: str, version: int, content: bytes) -> None:
     """What erasing does: the event, and the content's row is gone."""
     data = ArtifactErased(
         artifact=stream, artifact_version=version, digest=digest_of(content), reason="asked"

@@ -399,7 +399,7 @@ def test_following_goes_on_after_the_last_event_seen(http: httpx2.Client, filled
 
 
 def test_following_can_be_for_one_stream(http: httpx2.Client, filled: str) -> None:
-    query = {"stream": "artifact/PRD/other", "after": 9}
+    query = {"stream": "artifact/PRD/other", "after": "9"}
     with http.stream("GET", path(filled), params=query, headers=SSE) as response:
         followed = Followed(response)
         assert followed.next()["id"] == "11"

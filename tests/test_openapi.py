@@ -30,7 +30,9 @@ def codes_in_the_source() -> dict[str, set[int]]:
                     continue
                 kind = getattr(errors, node.func.id, None)
                 first = node.args[0] if node.args else None
-                if kind in problems.STATUS and isinstance(first, ast.Constant):
+                if kind is None or not isinstance(first, ast.Constant):
+                    continue
+                if kind in problems.STATUS:
                     code = str(first.value)
                     status = problems.STATUS_OF_CODE.get(code, problems.STATUS[kind])
                     found.setdefault(code, set()).add(status)

@@ -11,7 +11,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.http import artifacts, blobs, events, exports, health, openapi, projects, runs, tokens
+from app.http import (
+    artifacts,
+    blobs,
+    events,
+    exports,
+    health,
+    imports,
+    openapi,
+    projects,
+    runs,
+    tokens,
+)
 from app.http.edge import Edge
 from app.http.endpoint import Endpoints
 from app.http.gate import Gate, request_id
@@ -26,6 +37,7 @@ TOPICS: tuple[Endpoints, ...] = (
     blobs.endpoints,
     runs.endpoints,
     exports.endpoints,
+    imports.endpoints,
     tokens.endpoints,
     health.endpoints,
 )

@@ -252,6 +252,8 @@ STATUSES: Mapping[str, int] = {
     "nul-character": 422,
     "idempotency-key-reused": 422,
     "bundle-not-verified": 422,
+    "bundle-not-whole": 422,
+    "archive-unreadable": 400,
     "database-unavailable": 503,
     "migrations-pending": 503,
     "outcome-unknown": 503,
