@@ -5,6 +5,10 @@ from psycopg_pool import ConnectionPool
 from adapters.migrate import pending_in
 
 
+WAIT_SECONDS = 2.0
+"""Who asks whether all is well should not wait long to hear that it is not."""
+
+
 class SchemaState:
     """Looks at the table of applied migrations."""
 
@@ -17,5 +21,5 @@ class SchemaState:
         Raises:
             Conflict: `migration-changed`.
         """
-        with self._pool.connection() as connection:
+        with self._pool.connection(timeout=WAIT_SECONDS) as connection:
             return [one.name for one in pending_in(connection)]

@@ -4,7 +4,7 @@ import os
 import secrets
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 
@@ -62,6 +62,14 @@ def admin_url(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def database(settings: Settings) -> Iterator[str]:
+    """A migrated database for one command, which joins a server that runs; yields the service's URL."""
+    with admin_url(settings) as owner:
+        migrate(owner)
+        yield settings.database_url or service_login(owner)
+
+
+@contextmanager
+def own_database(settings: Settings) -> Iterator[str]:
     """A migrated database for as long as a service needs it; yields the URL with which it connects.
 
     An embedded one is this process's own, and is started again whenever it ends by itself.
@@ -103,7 +111,13 @@ def ready_database(settings: Settings) -> Iterator[str]:
 
 
 @contextmanager
-def open_ledger(settings: Settings, url: str) -> Iterator[Ledger]:
+def open_ledger(
+    settings: Settings,
+    url: str,
+    *,
+    clock: Callable[[], datetime] = now,
+    ids: Callable[[], str] = new_id,
+) -> Iterator[Ledger]:
     """A ledger over a migrated database, with its writer and signal running."""
     with ExitStack() as closing:
         pool = closing.enter_context(
@@ -112,7 +126,7 @@ def open_ledger(settings: Settings, url: str) -> Iterator[Ledger]:
         fix_host(pool, settings.deedbook_host)
         signal = closing.enter_context(CommitSignal(url, pooled=settings.deedbook_pooled))
         log = closing.enter_context(
-            PostgresLog(url, pool, signal=signal, now=now, pooled=settings.deedbook_pooled)
+            PostgresLog(url, pool, signal=signal, now=clock, pooled=settings.deedbook_pooled)
         )
         yield Ledger(
             log=log,
@@ -121,9 +135,9 @@ def open_ledger(settings: Settings, url: str) -> Iterator[Ledger]:
             uploads=PostgresUploads(pool),
             blobs=PostgresBlobs(pool),
             exports=Exports(log, PostgresExports(pool)),
-            tokens=PostgresTokens(pool, random_bytes=random_bytes, now=now),
+            tokens=PostgresTokens(pool, random_bytes=random_bytes, now=clock),
             schema=SchemaState(pool),
             signal=signal,
-            new_id=new_id,
+            new_id=ids,
             monotonic=time.monotonic,
         )

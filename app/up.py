@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from adapters.data_folder import FolderLock, make_data_folder
-from app.bootstrap import database, open_ledger, ready_database
+from app.bootstrap import open_ledger, own_database, ready_database
 from app.connection import Connection, connection_file, read_connection, write_connection
 from app.ending import until_told
 from app.first_import import fill, open_project
@@ -70,7 +70,7 @@ def _up(settings: Settings, *, first_import: bool, quiet: bool) -> None:
         listener = closing.enter_context(_claim(lock, folder, settings))
         if settings.embedded and not (folder / "postgres").exists():
             say(f"Making a database in {folder}.")
-        url = closing.enter_context(database(settings))
+        url = closing.enter_context(own_database(settings))
         ledger = closing.enter_context(open_ledger(settings, url))
         project = settings.deedbook_project or PROJECT
         if first_import:

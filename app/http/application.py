@@ -11,7 +11,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.http import artifacts, blobs, events, exports, health, openapi, projects, runs, tokens
+from app.http import (
+    artifacts,
+    blobs,
+    events,
+    exports,
+    health,
+    imports,
+    openapi,
+    projects,
+    runs,
+    tokens,
+)
 from app.http.edge import Edge
 from app.http.endpoint import Endpoints
 from app.http.gate import Gate, request_id
@@ -26,6 +37,7 @@ TOPICS: tuple[Endpoints, ...] = (
     blobs.endpoints,
     runs.endpoints,
     exports.endpoints,
+    imports.endpoints,
     tokens.endpoints,
     health.endpoints,
 )
@@ -47,11 +59,13 @@ def create_application(ledger: Ledger) -> Starlette:
     async def read_document(_request: Request) -> Response:
         return Response(document, media_type="application/json")
 
-    return Starlette(
+    application = Starlette(
         routes=[Route("/openapi.json", read_document), *routes],
         middleware=[Middleware(Edge, new_id=ledger.new_id)],
         exception_handlers={HTTPException: _refuse},
     )
+    application.router.redirect_slashes = False  # a wrong path is wrong; and a token stays here
+    return application
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

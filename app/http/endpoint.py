@@ -1,7 +1,9 @@
 """What an endpoint declares. One declaration drives decoding, checks, dispatch and OpenAPI alike."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from starlette.responses import Response
@@ -35,6 +37,13 @@ class Accepted(Generic[Body]):
 def json_body(kind: type[Body], max_bytes: int = MAX_JSON_BYTES) -> Accepted[Body]:
     """A JSON body, decoded strictly into a struct."""
     return Accepted(kind, {"application/json": lambda raw: decode_json(raw, kind)}, max_bytes)
+
+
+def file_body(media_type: str, max_bytes: int) -> Accepted[Path]:
+    """A body that is kept in a file while the handler works."""
+    return Accepted(
+        bytes, {media_type: lambda raw: Path(os.fsdecode(raw))}, max_bytes, spooled=True
+    )
 
 
 NO_BODY: Accepted[None] = Accepted(None, {}, 0)

@@ -3,10 +3,10 @@
 import asyncio
 import hashlib
 import logging
+import os
 import re
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from anyio import CapacityLimiter, to_thread
@@ -104,7 +104,7 @@ class Gate:
         decode = _decoder(endpoint, request.headers)
         if endpoint.accepted.spooled:
             bearer = await self._in_thread(self._authenticate, endpoint, request)
-            return await self._call_spooled(endpoint, request, bearer, media_type)
+            return await self._call_spooled(endpoint, request, bearer, media_type, decode)
         bearer = None
         early = _announced(request.headers, endpoint.accepted.max_bytes) <= READ_FIRST_BYTES
         if not early:
@@ -126,6 +126,7 @@ class Gate:
         request: Request,
         bearer: Token | None,
         media_type: str,
+        decode: Callable[[bytes], object],
     ) -> Response:
         with tempfile.NamedTemporaryFile(prefix="deedbook-", suffix=".upload") as file:
             digest = hashlib.sha256()
@@ -136,9 +137,8 @@ class Gate:
                 await self._in_thread(file.write, chunk)
             _check_length(request.headers, size)
             await self._in_thread(file.flush)
-            call = self._make(
-                endpoint, request, bearer, Path(file.name), digest.digest(), media_type
-            )
+            body = decode(os.fsencode(file.name))
+            call = self._make(endpoint, request, bearer, body, digest.digest(), media_type)
             return await self._in_thread(endpoint.handler, call)
 
     async def _in_thread(

@@ -56,7 +56,7 @@ def document(topics: Iterable[Endpoints]) -> Document:
             paths.setdefault(path, {})[endpoint.method.lower()] = _operation(
                 topic.topic, endpoint, by_type
             )
-    return {
+    made = {
         "openapi": "3.1.0",
         "info": {"title": "Deedbook", "version": VERSION, "description": DESCRIPTION},
         "servers": [{"url": "/"}],
@@ -73,6 +73,8 @@ def document(topics: Iterable[Endpoints]) -> Document:
             },
         },
     }
+    # Through JSON once, so that the document in memory is the one that is served.
+    return msgspec.json.decode(msgspec.json.encode(made), type=Document)
 
 
 def _schema_of(kind: type) -> Document:
@@ -250,6 +252,8 @@ STATUSES: Mapping[str, int] = {
     "nul-character": 422,
     "idempotency-key-reused": 422,
     "bundle-not-verified": 422,
+    "bundle-not-whole": 422,
+    "archive-unreadable": 400,
     "database-unavailable": 503,
     "migrations-pending": 503,
     "outcome-unknown": 503,
