@@ -47,7 +47,7 @@ def create(
     if direct or choices.connection().token is None:
         secret, made = _create_in_database(name, granted, projects, days)
     else:
-        body = {"name": name, "scopes": list(granted)}
+        body: Members = {"name": name, "scopes": list(granted)}
         if projects:
             body["projects"] = list(projects)
         if days is not None:
