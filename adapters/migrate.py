@@ -11,10 +11,10 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from domain.errors import Conflict
+from adapters.postgres_connect import connect_once
+from domain.errors import Conflict, Forbidden
 
 FOLDER = Path(__file__).parent / "migrations"
-CONNECT_SECONDS = 15
 LOCK_SECONDS = 60
 _LOCK_KEY = 0x6465656462  # any number that nobody else locks
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
@@ -49,8 +49,9 @@ def pending(url: str) -> list[str]:
 
     Raises:
         Conflict: `migration-changed`.
+        Unavailable: `database-unavailable`.
     """
-    with psycopg.connect(url, connect_timeout=CONNECT_SECONDS) as connection:
+    with connect_once(url) as connection:
         return [one.name for one in pending_in(connection)]
 
 
@@ -61,9 +62,22 @@ def migrate(url: str) -> list[str]:
 
     Raises:
         Conflict: `migration-changed`.
+        Forbidden: `database-rights-missing`.
+        Unavailable: `database-unavailable`.
     """
+    try:
+        return _migrate(url)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise Forbidden(
+            "database-rights-missing",
+            f"This database login may not migrate ({error.diag.message_primary}): set "
+            "DEEDBOOK_ADMIN_DATABASE_URL to one that owns the database and may make roles.",
+        ) from None
+
+
+def _migrate(url: str) -> list[str]:
     applied = []
-    with psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
+    with connect_once(url) as connection:
         connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{LOCK_SECONDS}s",))
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK_KEY,))
         try:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from adapters.commit_signal import CommitSignal
 from adapters.embedded_postgres import EmbeddedPostgres
-from adapters.migrate import migrate
+from adapters.migrate import migrate, pending
 from adapters.postgres_blobs import PostgresBlobs
 from adapters.postgres_connect import open_pool
 from adapters.postgres_events import PostgresEvents
@@ -25,6 +25,7 @@ from adapters.service_login import service_login
 from app.exports import Exports
 from app.ledger import Ledger
 from app.settings import Settings
+from domain.errors import Conflict
 
 POOL_CONNECTIONS = 10
 
@@ -61,13 +62,52 @@ def admin_url(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def database(settings: Settings) -> Iterator[str]:
-    """A migrated database; yields the URL with which the service connects."""
+    """A migrated database for one command, which joins a server that runs; yields the service's URL."""
     with admin_url(settings) as owner:
         migrate(owner)
-        if settings.database_url is not None:
-            yield settings.database_url
-        else:
-            yield service_login(owner, secrets.token_urlsafe(24))
+        yield settings.database_url or service_login(owner)
+
+
+@contextmanager
+def own_database(settings: Settings) -> Iterator[str]:
+    """A migrated database for as long as a service needs it; yields the URL with which it connects.
+
+    An embedded one is this process's own, and is started again whenever it ends by itself.
+
+    Raises:
+        Conflict: `already-running`, `migration-changed`.
+        Forbidden: `database-rights-missing`.
+        Unavailable: `database-unavailable`, `postgres-absent`, `postgres-failed`.
+    """
+    if settings.database_url is not None:
+        migrate(settings.deedbook_admin_database_url or settings.database_url)
+        yield settings.database_url
+        return
+    with EmbeddedPostgres.open(settings.data_folder, share=False, keep=True) as server:
+        migrate(server.admin_url)
+        yield service_login(server.admin_url)
+
+
+@contextmanager
+def ready_database(settings: Settings) -> Iterator[str]:
+    """The URL with which the service connects to a database that somebody else migrates.
+
+    Raises:
+        Conflict: `migrations-pending`, `already-running`.
+    """
+    with ExitStack() as closing:
+        url = settings.database_url
+        if url is None:
+            folder = settings.data_folder
+            server = closing.enter_context(EmbeddedPostgres.open(folder, share=False, keep=True))
+            url = server.admin_url
+        names = pending(url)
+        if names:
+            raise Conflict(
+                "migrations-pending",
+                f"The database lacks {', '.join(names)}: run `deedbook migrate` first.",
+            )
+        yield url if settings.database_url is not None else service_login(url)
 
 
 @contextmanager
