@@ -29,7 +29,9 @@ from domain.events import (
     parse,
 )
 from domain.merkle import leaf_hash
+from projections import manifest as lists
 from projections.bundle import Bundle, BundleFold, Measure, Member, Scope, Source, select
+from projections.manifest import Manifest, ManifestFile
 from projections.zip_layout import central_record, end_records, local_header
 
 ORIGIN = "alpha.ledger.example"
@@ -182,6 +184,29 @@ def mended(files: Mapping[str, bytes]) -> dict[str, bytes]:
     tags = [f"{folder}/{name}" for name in ("bag-info.txt", "bagit.txt", "manifest-sha256.txt")]
     fixed[f"{folder}/tagmanifest-sha256.txt"] = listed(tags)
     return fixed
+
+
+def published_zip() -> bytes:
+    """The example published with the format: three events, one content, no README and no run."""
+    bundle, events, _ = fold(PUBLISHED_LINES)
+    contents = {
+        "data/artifacts/PRD/main.v1.md": PRD,
+        "data/events.jsonl": events,
+        "data/tree.json": lists.encode_tree(ORIGIN, bundle.root, 3),
+    }
+    contents["data/manifest.json"] = lists.encode_manifest(
+        Manifest(
+            tuple(
+                ManifestFile(path=path, size_bytes=len(content), digest=digest_of(content))
+                for path, content in contents.items()
+            )
+        )
+    )
+    contents["bagit.txt"] = lists.BAG_DECLARATION
+    contents["bag-info.txt"] = lists.bag_info(
+        format_version=1, scope="project", origin=ORIGIN, size=3, oxum=""
+    )
+    return zip_of(mended({f"alpha-3/{path}": body for path, body in contents.items()}))
 
 
 def sample_log() -> MemoryLog:

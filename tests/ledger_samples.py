@@ -106,9 +106,7 @@ def make_project(ledger: Ledger, url: str, slug: str = "alpha") -> int:
     return ledger.position(slug, None)
 
 
-def erase(
-    ledger: Ledger, url: str, slug: str, stream: str, version: int, content: bytes
-) -> None:
+def erase(ledger: Ledger, url: str, slug: str, stream: str, version: int, content: bytes) -> None:
     """What erasing does: the event, and the content's row is gone."""
     data = ArtifactErased(
         artifact=stream, artifact_version=version, digest=digest_of(content), reason="asked"

@@ -7,13 +7,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-import app.bundle_import
 from app.bundle_import import Imported, import_bundle
 from app.ledger import Ledger
+from app.verify import CountedArchive
 from domain import merkle
 from domain.digest import format_digest
 from domain.errors import Conflict, DeedbookError, Invalid, Malformed, NotFound, TooLarge
 from domain.events import ArtifactWritten, encode_line, read_line
+from projections.verify import Report, verify
 from tests.export_samples import MemoryLog, files_of, mended, sample_log, zip_of
 from tests.ledger_samples import (
     another_database,
@@ -174,7 +175,7 @@ def test_events_that_no_ledger_can_have_recorded_are_refused(two: Two, tmp_path:
 def test_a_content_above_the_limit_is_refused(
     two: Two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app.bundle_import, "MAX_BLOB_BYTES", 1_000_000)
+    monkeypatch.setattr("app.bundle_import.MAX_BLOB_BYTES", 1_000_000)
     assert "NOTE/large" in two.refused(TooLarge, "body-too-large")
 
 
@@ -184,9 +185,8 @@ def test_a_content_above_the_limit_is_refused(
 def test_a_file_that_changes_between_verifying_and_importing_leaves_nothing(
     two: Two, inside: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verify = app.bundle_import.verify
 
-    def verify_then_change(archive: app.bundle_import.CountedArchive) -> object:
+    def verify_then_change(archive: CountedArchive) -> Report:
         report = verify(archive)
         entry = next(one for one in archive.entries if one.path.endswith(inside))
         with two.file.open("r+b") as opened:
@@ -194,16 +194,15 @@ def test_a_file_that_changes_between_verifying_and_importing_leaves_nothing(
             opened.write(b"?")
         return report
 
-    monkeypatch.setattr(app.bundle_import, "verify", verify_then_change)
+    monkeypatch.setattr("app.bundle_import.verify", verify_then_change)
     assert f"{inside} was changed" in two.refused(Invalid, "bundle-not-verified")
 
 
 def test_an_events_file_that_becomes_another_log_leaves_nothing(
     two: Two, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verify = app.bundle_import.verify
 
-    def verify_then_swap(archive: app.bundle_import.CountedArchive) -> object:
+    def verify_then_swap(archive: CountedArchive) -> Report:
         report = verify(archive)
         entry = next(one for one in archive.entries if one.path.endswith("data/events.jsonl"))
         raw = two.file.read_bytes()
@@ -213,7 +212,7 @@ def test_an_events_file_that_becomes_another_log_leaves_nothing(
             opened.write(b"".join((second, first, *rest)))
         return report
 
-    monkeypatch.setattr(app.bundle_import, "verify", verify_then_swap)
+    monkeypatch.setattr("app.bundle_import.verify", verify_then_swap)
     two.refused(Invalid, "bundle-not-verified")
 
 
