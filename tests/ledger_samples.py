@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -40,12 +40,6 @@ def counted_ids(first: int = 1) -> Callable[[], str]:
     return lambda: str(uuid.UUID(int=next(numbers) | 7 << 76 | 2 << 62))
 
 
-def counted_time() -> Callable[[], datetime]:
-    """A clock that goes on by a second whenever it is read."""
-    seconds = itertools.count()
-    return lambda: START + timedelta(seconds=next(seconds))
-
-
 @contextmanager
 def another_database(server: str, template: str) -> Iterator[str]:
     """The URL of one more fresh, migrated database."""
@@ -59,19 +53,18 @@ def another_database(server: str, template: str) -> Iterator[str]:
 
 @contextmanager
 def open_ledger(url: str, *, host: str = HOST, first_id: int = 1) -> Iterator[Ledger]:
-    """What the composition root builds, with a clock and ids that repeat."""
+    """What the composition root builds, with a clock that stands still and ids that repeat."""
     with ExitStack() as closing:
-        now = counted_time()
         pool = closing.enter_context(open_pool(url, max_size=4))
         fix_host(pool, host)
         signal = closing.enter_context(CommitSignal(url))
-        log = closing.enter_context(PostgresLog(url, pool, signal=signal, now=now))
+        log = closing.enter_context(PostgresLog(url, pool, signal=signal, now=lambda: START))
         yield Ledger(
             log=log,
             views=PostgresViews(pool),
             uploads=PostgresUploads(pool),
             exports=Exports(log, PostgresExports(pool)),
-            tokens=PostgresTokens(pool, random_bytes=bytes, now=now),
+            tokens=PostgresTokens(pool, random_bytes=bytes, now=lambda: START),
             signal=signal,
             new_id=counted_ids(first_id),
             monotonic=time.monotonic,
