@@ -56,6 +56,15 @@ PUBLISHED_LINES = (
 )
 """The three events whose digests are published with the format."""
 
+HOSTILE_KEYS = (
+    *("con", "CON", "lpt1.txt", "aux", "README", "Readme", "readme", "-rf", "--help", "end."),
+    *(".hidden", "~", "a b", " ", "100%", "%2e%2e", "x+y", "C:\\x", "\\\\host\\share", "a\u202eb"),
+    *("caf\u00e9", "cafe\u0301", "\u212a", "K", "\u65e5\u672c", "a'b", 'a"b', "$(id)", "`id`"),
+    *("a;b", "a|b", "a*b?", "<a>", "a\ufeff", "....", "a..b", "=2e", "x.v1", "\U0001f600", "a~1"),
+    "x" * 90,
+)
+"""Keys that some file system, shell or archiver would take amiss."""
+
 
 class ContentMembers(TypedDict):
     """The members with which an event names a content."""
@@ -207,6 +216,14 @@ def published_zip() -> bytes:
         format_version=1, scope="project", origin=ORIGIN, size=3, oxum=""
     )
     return zip_of(mended({f"alpha-3/{path}": body for path, body in contents.items()}))
+
+
+def hostile_log() -> MemoryLog:
+    """An artifact for each hostile key."""
+    log = MemoryLog()
+    for key in HOSTILE_KEYS:
+        log.add(f"artifact/NOTE/{key}", ArtifactWritten(**log.content(key.encode())))
+    return log
 
 
 def sample_log() -> MemoryLog:

@@ -17,7 +17,15 @@ from domain.events import ArtifactWritten, ProjectCreated
 from domain.merkle import leaf_hash, tree_root
 from projections.bundle import Scope
 from projections.verify import Report
-from tests.export_samples import MemoryLog, files_of, mended, published_zip, sample_log, zip_of
+from tests.export_samples import (
+    MemoryLog,
+    files_of,
+    hostile_log,
+    mended,
+    published_zip,
+    sample_log,
+    zip_of,
+)
 
 ROOT = Path(__file__).parent.parent
 LOG = sample_log()
@@ -109,6 +117,16 @@ def test_the_published_example_has_a_sound_container_and_lacks_what_came_later(
     passed = {one.id for one in report.checks if one.ok}
     assert passed == {"shape", "bag", "events", "leaves", "root", "blobs"}
     assert any("data/README.md follows from the events" in one for one in _failures(report))
+
+
+def test_hostile_keys_verify_and_meet_in_no_path(tmp_path: Path) -> None:
+    log = hostile_log()
+    files = files_of(log.lines, log.blobs)
+    assert len({path.lower() for path in files}) == len(files) == len(log.lines) + 8
+    file = tmp_path / "hostile.zip"
+    file.write_bytes(zip_of(files))
+    report = verify_file(file, pin=None, progress=ignore)
+    assert report.state == "VERIFIED-UNANCHORED", report.checks
 
 
 def test_progress_goes_from_nothing_to_everything(good: Path) -> None:
