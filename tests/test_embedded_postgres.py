@@ -27,7 +27,9 @@ from pathlib import Path
 from adapters.embedded_postgres import EmbeddedPostgres
 
 def hold():
-    print(EmbeddedPostgres.open(Path(sys.argv[1]), fast=True).admin_url, flush=True)
+    global server
+    server = EmbeddedPostgres.open(Path(sys.argv[1]), fast=True)
+    print(server.admin_url, flush=True)
 
 for number in sys.argv[3:]:
     # What a container may take from its root: prctl(2), PR_CAPBSET_DROP.
