@@ -4,7 +4,6 @@ from psycopg_pool import ConnectionPool
 
 from adapters.migrate import pending_in
 
-
 WAIT_SECONDS = 2.0
 """Who asks whether all is well should not wait long to hear that it is not."""
 

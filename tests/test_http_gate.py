@@ -29,9 +29,6 @@ def test_health_and_readiness_need_no_token(served: Served) -> None:
 )
 def test_without_a_good_token_nothing_is_answered(served: Served, authorization: str) -> None:
     with served.client("") as client:
-        for method, path in (("GET", "/v1/projects"), ("POST", "/v1/projects/x/events")):
-            answer = client.request(method, path, headers={"Authorization": authorization})
-            assert answer.status_code in {401, 415}, answer.text
         listed = client.get("/v1/projects", headers={"Authorization": authorization})
         assert (listed.status_code, listed.json()["code"]) == (401, "unauthenticated")
         assert listed.headers["www-authenticate"] == 'Bearer realm="deedbook"'

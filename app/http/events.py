@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from starlette.responses import Response
@@ -109,7 +109,9 @@ class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stream: str | None = None
     type: str | None = None
     actor: str | None = None
-    until_time: str | None = None
+    until_time: Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})] | None = (
+        None
+    )
     order: Literal["asc", "desc"] = "asc"
     limit: int | None = None
 

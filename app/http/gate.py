@@ -100,6 +100,8 @@ class Gate:
         return endpoint
 
     async def _call(self, endpoint: Endpoint[Any, Any], request: Request) -> Response:
+        if endpoint.scope != OPEN:
+            _secret(request)
         media_type = negotiate(request.headers.get("accept"), endpoint.media_types)
         decode = _decoder(endpoint, request.headers)
         if endpoint.accepted.spooled:
@@ -177,18 +179,22 @@ class Gate:
     def _authenticate(self, endpoint: Endpoint[Any, Any], request: Request) -> Token | None:
         if endpoint.scope == OPEN:
             return None
-        found = _BEARER.fullmatch(request.headers.get("authorization", ""))
-        if found is None:
-            raise Unauthenticated(
-                "unauthenticated", "Send an API token as Authorization: Bearer dbk_…."
-            )
-        token = self._ledger.tokens.find(found[1])
+        token = self._ledger.tokens.find(_secret(request))
         if endpoint.scope is not None:
             token.check_scope(endpoint.scope)
         project = request.path_params.get("project")
         if project is not None:
             token.check_project(project)
         return token
+
+
+def _secret(request: Request) -> str:
+    found = _BEARER.fullmatch(request.headers.get("authorization", ""))
+    if found is None:
+        raise Unauthenticated(
+            "unauthenticated", "Send an API token as Authorization: Bearer dbk_…."
+        )
+    return found[1]
 
 
 def request_id(scope: Scope) -> str:

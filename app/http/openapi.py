@@ -27,6 +27,10 @@ PATH_PARAMETERS: Mapping[str, str] = {
     "run": "The run's id.",
     "token": "The token's id.",
 }
+PATTERNS: Mapping[str, str] = {
+    "Idempotency-Key": "^[!-~]{1,200}$",
+    "Last-Event-ID": "^[0-9]{1,18}$",
+}
 HEADERS: Mapping[str, str] = {
     "Idempotency-Key": "The same key and request get the first answer again.",
     "If-Match": 'The version that must hold, such as "3"; on reads the entity tag.',
@@ -168,10 +172,19 @@ def _headers(endpoint: Endpoint[Any, Any]) -> list[Document]:
             "in": "header",
             "required": False,
             "description": HEADERS[name],
-            "schema": {"type": "string"},
+            "schema": _header_schema(name, endpoint.method),
         }
         for name in endpoint.headers
     ]
+
+
+def _header_schema(name: str, method: str) -> Document:
+    pattern = PATTERNS.get(name)
+    if method != "GET" and name == "If-Match":
+        pattern = '^"(0|[1-9][0-9]{0,17})"$'
+    if method != "GET" and name == "If-None-Match":
+        pattern = "^[*]$"
+    return {"type": "string"} if pattern is None else {"type": "string", "pattern": pattern}
 
 
 def _responses(endpoint: Endpoint[Any, Any], schemas: Mapping[Any, Document]) -> Document:
@@ -220,7 +233,6 @@ STATUSES: Mapping[str, int] = {
     "malformed-json": 400,
     "json-too-deep": 400,
     "malformed-body": 400,
-    "invalid-parameter": 400,
     "not-text": 400,
     "unauthenticated": 401,
     "token-expired": 401,

@@ -37,6 +37,7 @@ STATUS: Mapping[type[DeedbookError], int] = {
     Unavailable: 503,
 }
 STATUS_OF_CODE: Mapping[str, int] = {
+    "invalid-parameter": 400,
     "method-not-allowed": 405,
     "not-acceptable": 406,
     "request-timeout": 408,
