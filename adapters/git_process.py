@@ -117,6 +117,11 @@ class GitProcess:
         except OSError:
             raise self.failure() from None
 
+    def asked(self) -> None:
+        """Say that nothing more is asked; git answers what it has, and ends."""
+        with contextlib.suppress(OSError):  # it has ended already, which its output will show
+            self._input.close()
+
     def until(self, end: bytes) -> bytes:
         """The bytes before the next `end`, which is passed over; empty when git has no more.
 
