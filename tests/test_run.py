@@ -138,6 +138,29 @@ def test_commands_find_our_modules_and_our_data_from_any_folder() -> None:
 
 
 @pytest.mark.parametrize(
+    ("typed", "command"),
+    [
+        ([], ["up"]),
+        (["--port", "8001"], ["up", "--port", "8001"]),
+        (["--port=8001"], ["up", "--port=8001"]),
+        (["--no-import"], ["up", "--no-import"]),
+        (["up", "--listen", "::1"], ["up", "--listen", "::1"]),
+        (["--help"], ["--help"]),
+        (["export", "--port"], ["export", "--port"]),
+    ],
+)
+def test_without_a_word_it_starts_a_ledger(typed: list[str], command: list[str]) -> None:
+    assert run.command_line(typed) == command
+
+
+def test_every_option_of_up_may_stand_alone() -> None:
+    from app.cli.operations import up_command
+
+    own = [option.opts[0] for option in up_command.params if not option.name.startswith("global_")]  # type: ignore[union-attr]  # click names every parameter
+    assert sorted(own) == sorted(run.UP_OPTIONS)
+
+
+@pytest.mark.parametrize(
     ("statuses", "expected"),
     [
         ([], 0),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.embedded_postgres import available
 from adapters.service_login import LOGIN
@@ -411,6 +411,56 @@ def test_serve_waits_for_nobody_to_migrate_but_says_so(
         running.signal(signal.SIGTERM)
         assert running.ends() == 143
     assert not new_folder.exists()
+
+
+def test_a_service_needs_no_more_than_the_restricted_role(
+    empty_database: str, new_folder: Path
+) -> None:
+    name = secrets.token_hex(4)
+    owner, login = f"owner_{name}", f"login_{name}"
+    database = conninfo_to_dict(empty_database)["dbname"]
+    with psycopg.connect(empty_database, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {owner} LOGIN CREATEROLE PASSWORD 'owner'")
+        admin.execute(f"ALTER DATABASE {database} OWNER TO {owner}")
+        try:
+            as_owner = make_conninfo(empty_database, user=owner, password="owner")
+            made = finished(new_folder, "migrate", DATABASE_URL=as_owner)
+            assert made.process.returncode == 0, made.said
+            admin.execute(f"CREATE ROLE {login} LOGIN PASSWORD 'login'")
+            admin.execute(f"GRANT deedbook_service TO {login}")
+            as_login = make_conninfo(empty_database, user=login, password="login")
+            for arguments in (("migrate",), ("token", "create", "first", "--direct")):
+                done = finished(new_folder, *arguments, DATABASE_URL=as_login)
+                assert done.process.returncode == 0, done.said
+            with started(new_folder, *UP, "--no-import", DATABASE_URL=as_login) as running:
+                running.url()
+                assert write(new_folder, "works") == 201
+                running.signal(signal.SIGTERM)
+                running.ends()
+            with (
+                psycopg.connect(as_login) as connection,
+                pytest.raises(psycopg.errors.InsufficientPrivilege),
+            ):
+                connection.execute("DELETE FROM event")
+        finally:
+            admin.execute(f"ALTER DATABASE {database} OWNER TO CURRENT_USER")
+            admin.execute(f"REASSIGN OWNED BY {owner} TO CURRENT_USER")
+            for role in (owner, login):
+                admin.execute(f"DROP OWNED BY {role}")
+                admin.execute(f"DROP ROLE {role}")
+
+
+def test_a_login_that_may_not_migrate_is_told_which_one_may(
+    empty_database: str, new_folder: Path
+) -> None:
+    login = f"login_{secrets.token_hex(4)}"
+    with psycopg.connect(empty_database, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {login} LOGIN PASSWORD 'login'")
+        as_login = make_conninfo(empty_database, user=login, password="login")
+        refused = finished(new_folder, *UP, "--no-import", DATABASE_URL=as_login)
+        admin.execute(f"DROP ROLE {login}")
+    assert refused.process.returncode == 4
+    assert "DEEDBOOK_ADMIN_DATABASE_URL" in refused.said
 
 
 def test_serve_can_start_the_embedded_postgres(folder: Path) -> None:
