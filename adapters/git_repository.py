@@ -331,8 +331,7 @@ def _is_markdown(path: bytes) -> bool:
 
 def _diff(differ: GitProcess, sha: str, parents: list[str]) -> dict[bytes, _Change]:
     """What a commit changed against the named parent, or against nothing, by path."""
-    differ.ask(" ".join([sha, *parents]).encode("ascii"))
-    differ.ask(_END)
+    differ.ask(" ".join([sha, *parents]).encode("ascii") + b"\n" + _END)
     raw: dict[bytes, tuple[list[bytes], Change]] = {}
     while differ.peek() == b":":
         facts = differ.until(b"\0")[1:].split(b" ")
