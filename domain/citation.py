@@ -217,7 +217,11 @@ def _urn(rest: str, pointer: str) -> str:
         raise _invalid(
             "A urn is written urn:<namespace>:<name>, as in urn:isbn:0451450523.", pointer
         )
-    return f"urn:{found[1].lower()}:{_encoded(found[2] + rest[found.end() :], decode=False)}"
+    name, mark, fragment = rest[found.start(2) :].partition("#")
+    return (
+        f"urn:{found[1].lower()}:{_encoded(name, decode=False)}{mark}"
+        f"{_encoded(fragment, decode=False)}"
+    )
 
 
 def _host(host: str, pointer: str) -> str:
