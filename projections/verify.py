@@ -239,8 +239,8 @@ class _Verification:
         self._findings = _Findings()
         self._folder = archive.entries[0].path.partition("/")[0] if archive.entries else ""
         self._prefix = len(self._folder) + 1
-        self._events: Measure | None = None
-        self._leaves: Measure | None = None
+        self._events = Measure()
+        self._leaves = Measure()
         self._pinned: bytes | None = None
         self._zip = _Encoded()
 
@@ -253,7 +253,7 @@ class _Verification:
             scope, tree = claimed
             fold = self._replay(scope, tree)
             if fold is not None and not findings.failed("events"):
-                bundle = self._finish(fold)
+                bundle = fold.finish(self._events, self._leaves)
         self._read_bodies(bundle)
         summary = Summary(files=len(self._archive.entries))
         if claimed is not None:
@@ -395,10 +395,8 @@ class _Verification:
     def _fold_all(self, fold: BundleFold, entry: ArchiveEntry, tree: lists.Tree) -> None:
         """The whole project: positions are exactly 1..N, and every line is a leaf."""
         order = _Order(self._findings, fold)
-        events = Measure()
-        self._events, self._leaves = events, Measure()
         self._note_pin(fold)
-        for line, number, offset in self._lines(entry, events):
+        for line, number, offset in self._lines(entry, self._events):
             place = f"{lists.EVENTS_PATH}, line {number} (byte {offset})"
             recorded = order.read(line, place)
             if recorded is not None:
@@ -424,16 +422,14 @@ class _Verification:
         """A narrower scope: leaves.txt has all N leaves, each event hashes to its own."""
         findings = self._findings
         order = _Order(findings, fold)
-        events, leaves = Measure(), Measure()
-        self._events, self._leaves = events, leaves
         listed = self._find(lists.LEAVES_PATH)
         if listed is None:
             findings.fail("leaves", f"{lists.LEAVES_PATH} is not there")
-        given = iter(()) if listed is None else self._leaf_lines(listed, leaves)
+        given = iter(()) if listed is None else self._leaf_lines(listed, self._leaves)
         self._note_pin(fold)
         leaf = b""
         last = 0
-        for line, number, offset in self._lines(entry, events):
+        for line, number, offset in self._lines(entry, self._events):
             place = f"{lists.EVENTS_PATH}, line {number} (byte {offset})"
             recorded = order.read(line, place)
             if recorded is None:
@@ -516,15 +512,6 @@ class _Verification:
                 yield leaf
         if sound and rest:
             self._findings.fail("leaves", f"{lists.LEAVES_PATH}: the last line is cut")
-
-    def _finish(self, fold: BundleFold) -> Bundle | None:
-        assert self._events is not None
-        assert self._leaves is not None
-        try:
-            return fold.finish(self._events, self._leaves)
-        except DeedbookError as error:
-            self._findings.fail("events", error.detail)
-            return None
 
     # Steps 1, 2, 6 and 7: one pass over all bodies
 

@@ -104,7 +104,8 @@ class MemoryLog:
                     id=f"019a9f60-7c00-7000-8a00-{position:012x}",
                     position=position,
                     stream=stream,
-                    time=f"2026-11-20T10:{position // 60:02}:{position % 60:02}.000000Z",
+                    time=f"2026-11-20T{10 + position // 3600}:{position // 60 % 60:02}"
+                    f":{position % 60:02}.000000Z",
                     type=type(data).__name__,
                     version=version,
                 )

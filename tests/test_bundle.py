@@ -9,9 +9,18 @@ import msgspec
 import pytest
 
 from domain.digest import digest_of
-from domain.errors import Invalid
-from domain.events import ArtifactErased, ArtifactVersionName, ArtifactWritten, RunCreated
-from projections.bundle import Scope, Source, read_scope
+from domain.errors import Damaged, Invalid
+from domain.events import (
+    ArtifactErased,
+    ArtifactVersionName,
+    ArtifactWritten,
+    Content,
+    DeploymentRecorded,
+    PlanRecorded,
+    RunCreated,
+    SideEffectFinished,
+)
+from projections.bundle import Scope, Source, read_scope, subject_of
 from projections.manifest import Manifest
 from tests.export_samples import (
     PRD,
@@ -229,3 +238,38 @@ def test_the_page_inside_says_nothing_of_the_machine_and_only_depends_on_the_sco
     assert one == other
     assert b"sha256sum -c manifest-sha256.txt" in one
     assert b"(printf '\\0'; head -1 data/events.jsonl | tr -d '\\n') | sha256sum" in one
+
+
+def test_events_in_a_stream_that_is_not_theirs_are_refused_with_their_position() -> None:
+    log = MemoryLog()
+    plan = Content(**log.content(b"{}", "application/json"))
+    log.add("project", PlanRecorded(content=plan))
+    with pytest.raises(Damaged, match="Position 1: a PlanRecorded stands in a run's stream"):
+        fold(log.lines)
+    log = MemoryLog()
+    log.add("run/r1", ArtifactWritten(**log.content(PRD)))
+    with pytest.raises(Damaged, match="Position 1: an artifact is written in its own stream"):
+        fold(log.lines)
+
+
+def test_a_runs_summary_says_where_it_was_deployed_and_what_became_of_a_side_effect() -> None:
+    log = MemoryLog()
+    log.add("run/r1", RunCreated(title="t"))
+    log.add("run/r1", SideEffectFinished(effect="dns", outcome="succeeded"))
+    log.add(
+        "run/r1",
+        DeploymentRecorded(provider="p", environment="live", commit="c0ffee", outcome="failed"),
+    )
+    raw = files_of(log.lines, log.blobs)["alpha-3/data/runs/r1/bundle.json"]
+    records = msgspec.json.decode(raw)["records"]
+    assert [(one.get("name"), one.get("outcome")) for one in records] == [
+        (None, None),
+        ("dns", "succeeded"),
+        ("live", "failed"),
+    ]
+
+
+def test_a_path_is_said_by_its_subject_for_people() -> None:
+    assert subject_of("data/artifacts/ADR/README+3f.v2.md") == "artifact/ADR/README version 2"
+    assert subject_of("data/runs/r1/plan.v3.json") == "run/r1, plan.v3.json"
+    assert subject_of("data/README.md") == "data/README.md"

@@ -134,7 +134,7 @@ def test_a_file_that_is_cut_while_its_container_is_read_is_a_finding(tmp_path: P
 
     with pytest.raises(Damaged) as caught, open_archive(file, cut):
         pass
-    assert caught.value.members["step"] == 7
+    assert caught.value.code == "archive-truncated"
 
 
 def test_a_file_that_is_replaced_while_it_is_read_stays_the_one_that_was_opened(
@@ -264,3 +264,42 @@ def test_every_single_bit_flip_of_the_published_zip_is_refused(tmp_path: Path) -
                     refused += 1
     assert refused == 24_352
     assert file.read_bytes() == raw
+
+
+def test_a_system_that_gives_few_bytes_at_a_time_gives_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "good.zip"
+    file.write_bytes(CRAFTS.good)
+    read = os.pread
+
+    def meagre(descriptor: int, count: int, at: int) -> bytes:
+        return read(descriptor, min(count, 10), at)
+
+    monkeypatch.setattr(os, "pread", meagre)
+    assert verified(file).state == "VERIFIED-UNANCHORED"
+    gone = iter((1, 0))
+
+    def ending(descriptor: int, count: int, at: int) -> bytes:
+        return read(descriptor, min(count, next(gone)), at)
+
+    monkeypatch.setattr(os, "pread", ending)
+    with pytest.raises(Damaged) as caught, open_archive(file, check_path):
+        pass
+    assert caught.value.code == "archive-truncated"
+
+
+def test_a_refused_file_that_cannot_be_read_again_has_no_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "bad.zip"
+    file.write_bytes(CRAFTS.good + b"x")
+    monkeypatch.setattr("app.verify.MAX_ZIP_BYTES", 100)
+    assert verified(file).zip_sha256 is None
+
+    def vanish(*_: object, **__: object) -> None:
+        file.unlink()
+        raise Damaged("archive-end", "gone")
+
+    monkeypatch.setattr("app.verify.open_archive", vanish)
+    assert verified(file).zip_sha256 is None
