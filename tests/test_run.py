@@ -156,7 +156,7 @@ def test_without_a_word_it_starts_a_ledger(typed: list[str], command: list[str])
 def test_every_option_of_up_may_stand_alone() -> None:
     from app.cli.operations import up_command
 
-    own = [option.opts[0] for option in up_command.params if not option.name.startswith("global_")]  # type: ignore[union-attr]  # click names every parameter
+    own = [option.opts[0] for option in up_command.params if not option.name.startswith("global_")]
     assert sorted(own) == sorted(run.UP_OPTIONS)
 
 
