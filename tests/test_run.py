@@ -125,6 +125,15 @@ def test_somebody_elses_environment_is_not_deleted(tmp_path: Path) -> None:
     assert run.may_replace(str(venv))
 
 
+def test_where_nothing_can_be_written_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(run, "VENV", str(tmp_path / "file" / ".venv"))
+    with pytest.raises(SystemExit, match="copy this folder to where you may write"):
+        run.make_venv()
+
+
 def test_commands_find_our_modules_and_our_data_from_any_folder() -> None:
     made = run.child_environment({"PATH": "p"})
     assert made == {
