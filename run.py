@@ -157,11 +157,14 @@ def make_venv() -> None:
 
     if not may_replace():
         sys.exit("%s was not made by run.py: move it away, then try again." % VENV)
-    if os.path.exists(VENV):
-        shutil.rmtree(VENV)
-    os.mkdir(VENV)
-    with open(os.path.join(VENV, MARK), "w") as mark:
-        mark.write("")
+    try:
+        if os.path.exists(VENV):
+            shutil.rmtree(VENV)
+        os.mkdir(VENV)
+        with open(os.path.join(VENV, MARK), "w") as mark:
+            mark.write("")
+    except OSError as error:
+        sys.exit("%s cannot be made (%s): copy this folder to where you may write." % (VENV, error))
     say("Making .venv with Python %d.%d.%d." % sys.version_info[:3])
     base = getattr(sys, "_base_executable", None) or sys.executable
     if succeeds([base, "-c", "import ensurepip, venv"]):

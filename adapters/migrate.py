@@ -77,7 +77,7 @@ def migrate(url: str) -> list[str]:
 
 
 def _migrate(url: str) -> list[str]:
-    applied = []
+    applied: list[str] = []
     with connect_once(url) as connection:
         if not pending_in(connection):  # which a login without further rights, or a pooler, can ask
             return applied

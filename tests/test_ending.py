@@ -40,8 +40,12 @@ def test_work_that_ends_by_itself_ends_well() -> None:
 
 def test_an_error_of_the_work_is_its_own() -> None:
     before = [signal.getsignal(one) for one in SIGNALS]
-    with pytest.raises(KeyError):
-        until_told(lambda: {}["absent"])
+
+    def fail() -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        until_told(fail)
     assert [signal.getsignal(one) for one in SIGNALS] == before
 
 
