@@ -227,6 +227,10 @@ class PostgresLog:
             insert_events(cursor, batch)
             head = LogHead(project, origin, size, tuple(frontier), last_time)
             update_log(cursor, head)
+            cursor.execute(
+                "INSERT INTO imported_log (project_id, origin, size) VALUES (%b, %b, %b)",
+                (project, origin, size),
+            )
         return head
 
     def _write_group(self, requests: Sequence[Append]) -> list[Outcome]:
