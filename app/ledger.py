@@ -336,10 +336,10 @@ class Ledger:
             parse_digest(content.digest)
             _check_media_type(content.media_type)
         if isinstance(data, ArtifactWritten):
-            content = given.content
-            if content is None and _is_checked(data, stream):
-                content = self.uploads.read(project, parse_digest(data.digest))
-            data = _check_artifact(data, stream, content)
+            raw = given.content
+            if raw is None and _is_checked(data, stream):
+                raw = self.uploads.read(project, parse_digest(data.digest))
+            data = _check_artifact(data, stream, raw)
         return _Checked(stream, given.stream, data, given.id or self.new_id(), given.content)
 
     def _checked(self, name: str, data: EventData) -> _Checked:
