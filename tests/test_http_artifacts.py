@@ -138,6 +138,8 @@ def test_two_versions_are_compared(http: httpx2.Client, project: str) -> None:
     found = http.get(path(project, "diff"), params={"from": 0, "to": 1}).json()
     assert (found["from"], found["to"]) == (0, 1)
     assert found["difference"]["lines_added"] == 3
+    earlier = http.get(path(project, "diff"), params={"at": 2}).json()
+    assert (earlier["from"], earlier["to"]) == (0, 1)
     missing = http.get(path(project, "diff"), params={"to": 9})
     assert (missing.status_code, missing.json()["code"]) == (404, "version-not-found")
 
