@@ -501,3 +501,32 @@ def test_an_archive_that_is_not_the_same_when_read_again_fails(files: dict[str, 
             yield from super().chunks(entry)
 
     assert "data/events.jsonl was not the same when read again" in details(verify(Changing()))
+
+
+def test_an_event_that_says_another_position_fails_in_a_consistent_log(
+    log: MemoryLog, files: dict[str, bytes]
+) -> None:
+    lines = [line.replace(b'"position":5,', b'"position":6,') for line in log.lines]
+    tree = lists.encode_tree(ORIGIN, tree_root([leaf_hash(line) for line in lines]), len(lines))
+    report = check(with_lines({**files, f"{FOLDER}/data/tree.json": tree}, lines))
+    assert "position 6 stands where 5 belongs" in details(report)
+
+
+def test_an_edited_event_of_a_run_does_not_hash_to_its_leaf(log: MemoryLog) -> None:
+    good = files_of(log.lines, log.blobs, Scope("r1"))
+    edited = [line.replace(b"8a00-000000000009", b"8a00-0000000000ff") for line in log.lines]
+    forged = files_of(edited, log.blobs, Scope("r1"))
+    for name in ("data/leaves.txt", "data/tree.json"):  # what the ledger has published
+        forged[f"alpha-r1-16/{name}"] = good[f"alpha-r1-16/{name}"]
+    report = check(mended(forged))
+    assert "leaves" in failed_steps(report)
+    assert "root" not in failed_steps(report)
+    assert "it does not hash to line 9 of data/leaves.txt" in details(report)
+
+
+def test_the_bags_description_is_what_the_files_imply(files: dict[str, bytes]) -> None:
+    path = f"{FOLDER}/bag-info.txt"
+    for old, new in ((b"Format: 1", b"Format: 2"), (b"example@16", b"example@15")):
+        report = check(mended({**files, path: files[path].replace(old, new)}))
+        assert "bag" in failed_steps(report)
+        assert "differs from what tree.json and the files give" in details(report)

@@ -303,3 +303,14 @@ def test_a_refused_file_that_cannot_be_read_again_has_no_digest(
 
     monkeypatch.setattr("app.verify.open_archive", vanish)
     assert verified(file).zip_sha256 is None
+
+
+@pytest.mark.parametrize("limit", ["MAX_ENTRIES", "MAX_DIRECTORY_BYTES"])
+def test_an_archive_above_a_limit_is_refused_before_its_directory_is_read(
+    limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "good.zip"
+    file.write_bytes(CRAFTS.good)
+    monkeypatch.setattr(f"adapters.zip_reader.{limit}", 18)
+    report = verified(file)
+    assert "(step 4, " in shape_of(report)[1]
