@@ -80,7 +80,7 @@ class LogWalk:
         self._take = take
         self._whole = True
         self._frontier: list[bytes] = []
-        self._at = 0
+        self._at = self._count = 0
         self._time = ""
 
     def events(self, progress: Progress, done: int, total: int) -> Iterator[Finding]:
@@ -148,7 +148,11 @@ class LogWalk:
             yield Finding(f"{place} (size, frontier)", error.detail)
             return
         if not self._whole:
-            return  # the leaves are not all there; what is missing has been said
+            # Which leaves are missing has been said; without them there is no root.
+            yield Finding(
+                f"{place} (size)", f"It says {self._head.size}, {self._count} events are there."
+            )
+            return
         if kept != self._frontier:
             yield Finding(
                 f"{place} (frontier)",
@@ -174,6 +178,7 @@ class LogWalk:
         if self._whole:
             merkle.extend(self._frontier, self._at, computed)
         self._at = position
+        self._count += 1
         try:
             recorded = parse(line)
             _stream(recorded.stream)

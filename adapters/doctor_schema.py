@@ -22,13 +22,13 @@ _FACTS: LiteralString = """
 WITH tables AS (
   SELECT c.* FROM pg_class c WHERE relnamespace = %(schema)s::regnamespace AND relkind IN ('r', 'p')
 )
-SELECT 'table', relname::text, '', concat_ws(' ', relpersistence,
+SELECT 'table', relname::text, '', concat_ws(' ', relpersistence::text,
   CASE WHEN relrowsecurity THEN 'ROW SECURITY' END)
 FROM tables
 UNION ALL
 SELECT 'column', c.relname, a.attname, concat_ws(' ', format_type(a.atttypid, a.atttypmod),
   CASE WHEN a.attnotnull THEN 'NOT NULL' END, 'DEFAULT ' || pg_get_expr(d.adbin, d.adrelid),
-  'COLLATE ' || o.collname, 'STORAGE ' || a.attstorage)
+  'COLLATE ' || o.collname, 'STORAGE ' || a.attstorage::text)
 FROM tables c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
 LEFT JOIN pg_collation o ON o.oid = a.attcollation
@@ -61,7 +61,7 @@ LEFT JOIN pg_roles r ON r.oid = grantee
 WHERE grantee = 0 OR r.rolname = %(role)s GROUP BY 2, 3
 UNION ALL
 SELECT 'function', p.proname, '', concat_ws(' ', pg_get_function_identity_arguments(p.oid),
-  l.lanname, p.provolatile, p.prosecdef, p.proconfig::text, md5(p.prosrc),
+  l.lanname, p.provolatile::text, p.prosecdef, p.proconfig::text, md5(p.prosrc),
   (SELECT string_agg(coalesce(r.rolname, 'PUBLIC'), ', ' ORDER BY r.rolname)
    FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner)))
    LEFT JOIN pg_roles r ON r.oid = grantee WHERE grantee = 0 OR r.rolname = %(role)s))

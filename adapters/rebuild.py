@@ -49,6 +49,17 @@ class RebuildReport(msgspec.Struct, frozen=True, kw_only=True):
     repaired: bool
     differences: tuple[Reported, ...]
 
+    def summary(self) -> dict[str, object]:
+        """All but the list of differences, for a person."""
+        return {
+            "equal": self.equal,
+            "projects": self.projects,
+            "events": self.events,
+            **{f"rows of {view}": count for view, count in self.rows.items()},
+            "different": self.different,
+            "repaired": self.repaired,
+        }
+
 
 def rebuild(url: str, project: str | None, *, repair: bool, progress: Progress) -> RebuildReport:
     """Fold all events of one project, or of all, and compare every view with the one in use.
