@@ -107,7 +107,7 @@ class GitProcess:
         self.close()
 
     def ask(self, line: bytes) -> None:
-        """Send one short line.
+        """Send a short line, or a few that are answered together.
 
         Raises:
             Damaged: `git-failed`, when git has ended.

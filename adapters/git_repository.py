@@ -32,6 +32,12 @@ _CHANGES: dict[bytes, Change] = {
     b"T": "type_changed",
 }
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+# A password with a slash in it ends what looks like the host: so an @ behind that is refused as well.
+_URL = re.compile(
+    r"(https?|ssh|git)://(?:[^/@]*@)?((?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?/[^?#@]*)"
+    r"(?:[?#].*)?"
+)
+_SCP = re.compile(r"(?:[^/@:\s]+@)?([A-Za-z0-9.-]{2,}):([^:/\\?#@\s][^\\?#@\s]*)")
 _FILE_MODES = frozenset({"100644", "100755", "100664"})
 _SUBMODULE = "160000"
 _DIFF = (
@@ -144,14 +150,14 @@ class GitRepository:
         return int(output)
 
     def origin(self) -> str | None:
-        """The address of the remote `origin`, without user name and password; None if local."""
+        """The address of the remote `origin`, without user name and password; None if local or odd."""
         status, output, _ = self._git.answer("config", "--local", "--get", "remote.origin.url")
         address = output.decode("utf-8", "replace").strip()
         if status != 0 or not address.isprintable():
             return None
-        if found := re.fullmatch(r"(https?|ssh|git)://(?:[^/]*@)?([^/@]+/[^?#]*).*", address):
+        if found := _URL.fullmatch(address):
             return f"{found[1]}://{found[2]}"
-        if found := re.fullmatch(r"(?:[^/@:]+@)?([A-Za-z0-9.-]{2,}):([^/\\].*)", address):
+        if found := _SCP.fullmatch(address):
             return f"ssh://{found[1]}/{found[2]}"
         return None
 
@@ -331,8 +337,7 @@ def _is_markdown(path: bytes) -> bool:
 
 def _diff(differ: GitProcess, sha: str, parents: list[str]) -> dict[bytes, _Change]:
     """What a commit changed against the named parent, or against nothing, by path."""
-    differ.ask(" ".join([sha, *parents]).encode("ascii"))
-    differ.ask(_END)
+    differ.ask(" ".join([sha, *parents]).encode("ascii") + b"\n" + _END)
     raw: dict[bytes, tuple[list[bytes], Change]] = {}
     while differ.peek() == b":":
         facts = differ.until(b"\0")[1:].split(b" ")

@@ -17,21 +17,25 @@ def batches(commits: Iterable[Iterable[NewVersion]]) -> Iterator[Batch]:
     Were a large commit to share a batch with others, a repeated import might cut it elsewhere, and
     meet its own ids in a batch that is not the one recorded. Two parts of it are held at a time.
     """
-    held: Batch = ()
+    held: list[NewVersion] = []
+    size = 0
     for versions in commits:
         parts = _parts(versions)
         part, following = next(parts, ()), next(parts, None)
-        if held and (following is not None or not _fits(held, part)):
-            yield held
-            held = ()
+        added = sum(map(_size_of, part))
+        fits = len(held) + len(part) <= MAX_BATCH_EVENTS and size + added <= MAX_BATCH_BYTES
+        if held and (following is not None or not fits):
+            yield tuple(held)
+            held, size = [], 0
         if following is None:
             held += part
-            continue
-        yield part
-        yield following
-        yield from parts
+            size += added
+        else:
+            yield part
+            yield following
+            yield from parts
     if held:
-        yield held
+        yield tuple(held)
 
 
 def _parts(versions: Iterable[NewVersion]) -> Iterator[Batch]:
@@ -46,13 +50,6 @@ def _parts(versions: Iterable[NewVersion]) -> Iterator[Batch]:
         size += added
     if part:
         yield tuple(part)
-
-
-def _fits(held: Batch, part: Batch) -> bool:
-    return (
-        len(held) + len(part) <= MAX_BATCH_EVENTS
-        and sum(map(_size_of, held)) + sum(map(_size_of, part)) <= MAX_BATCH_BYTES
-    )
 
 
 def _size_of(version: NewVersion) -> int:

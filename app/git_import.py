@@ -18,9 +18,7 @@ from domain.errors import Conflict, DeedbookError, Gone, Invalid, TooLarge
 
 Progress = Callable[[int, int | None], None]
 
-_ABOUT_ONE = frozenset(
-    {"body-too-large", "content-erased", "event-id-conflict", "event-too-large"}
-)
+_ABOUT_ONE = frozenset({"body-too-large", "content-erased", "event-id-conflict", "event-too-large"})
 """Refusals of a batch that do not say which of its events they are about."""
 
 
@@ -92,9 +90,7 @@ def import_git(
 class _Writer:
     """Records batches, leaving out the versions that the ledger refuses; an import never ends there."""
 
-    def __init__(
-        self, target: Appender, project: str, size: int, skipped: list[Skipped]
-    ) -> None:
+    def __init__(self, target: Appender, project: str, size: int, skipped: list[Skipped]) -> None:
         self._target = target
         self._project = project
         self._size = size

@@ -2,9 +2,8 @@
 
 import click
 
+from adapters.postgres_tokens import SCOPES
 from app.cli.choices import Group, chosen
-
-SCOPES = ("events:append", "events:read", "artifacts:write", "exports:create", "admin")
 
 Members = dict[str, object]
 
