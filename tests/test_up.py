@@ -19,6 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.embedded_postgres import available
 from adapters.service_login import LOGIN
+from app import up
 from tests.log_samples import eventually
 from tests.started_ledger import (
     ROOT,
@@ -158,6 +159,9 @@ def test_a_first_start_imports_the_repository_and_says_what_to_do_next(
 
 def test_a_second_start_is_fast_and_keeps_data_and_token(folder: Path) -> None:
     before = connection_of(folder)
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import app.up"], cwd=ROOT, check=True)
+    loading = time.monotonic() - began
     seconds = []
     for number in range(3):
         began = time.monotonic()
@@ -172,7 +176,8 @@ def test_a_second_start_is_fast_and_keeps_data_and_token(folder: Path) -> None:
         assert "kept in" in running.said
         after = connection_of(folder)
         assert after == {"url": url, "token": before["token"], "project": "deedbook"}
-    assert min(seconds) < 2
+    # Two seconds on a quiet machine; on a busy one, in proportion to loading the program alone.
+    assert min(seconds) < max(2, 4 * loading)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -525,3 +530,15 @@ def test_a_reader_of_its_output_may_leave(folder: Path) -> None:
         assert write(folder, "works") == 201
         running.terminate()
         assert running.wait(SECONDS) == 143
+
+
+def test_commands_are_named_as_they_are_typed_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert up._command(ROOT / ".deedbook") == "python3 run.py"
+    monkeypatch.chdir(tmp_path)
+    assert up._command(ROOT / ".deedbook") == f"python3 {shlex.quote(str(ROOT / 'run.py'))}"
+    monkeypatch.setattr(up, "CHECKOUT", tmp_path / "site-packages")
+    assert up._command(tmp_path / ".deedbook") == "deedbook"
+    assert up._command(tmp_path / "a b") == f"DEEDBOOK_DATA='{tmp_path}/a b' deedbook"
