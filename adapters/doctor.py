@@ -26,7 +26,7 @@ from adapters.rebuild import projects_of, total_events
 from domain.events import Recorded
 from domain.times import EPOCH
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Finding", "examine", "examine_over"]
 
 
 def examine(url: str, *, project: str | None, progress: Progress) -> Iterator[Finding]:
@@ -46,12 +46,19 @@ def examine(url: str, *, project: str | None, progress: Progress) -> Iterator[Fi
         Unavailable: `database-unavailable`.
     """
     with open_owner(url) as connection:
-        yield from guarded(connection, "schema_migration", examine_migrations(connection))
-        yield from guarded(connection, "schema", examine_schema(connection))
-        yield from guarded(connection, "role", examine_role(connection))
-        yield from guarded(connection, "schema", examine_keys(connection))
-        ledger = _Ledger(connection, progress)
-        yield from guarded(connection, "ledger", ledger.findings(project), limit=None)
+        yield from examine_over(connection, project=project, progress=progress)
+
+
+def examine_over(
+    connection: psycopg.Connection, *, project: str | None, progress: Progress
+) -> Iterator[Finding]:
+    """The same over a connection that is open already; in a transaction it sees what that sees."""
+    yield from guarded(connection, "schema_migration", examine_migrations(connection))
+    yield from guarded(connection, "schema", examine_schema(connection))
+    yield from guarded(connection, "role", examine_role(connection))
+    yield from guarded(connection, "schema", examine_keys(connection))
+    ledger = _Ledger(connection, progress)
+    yield from guarded(connection, "ledger", ledger.findings(project), limit=None)
 
 
 class _Ledger:

@@ -4,7 +4,7 @@ The log is not locked: positions have no gaps and events never change, so the ev
 read at the start are a snapshot by themselves.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import psycopg
@@ -208,7 +208,7 @@ def size_of(connection: psycopg.Connection, project: str) -> int:
 def projects_of(
     connection: psycopg.Connection,
     project: str | None,
-    tables: Iterable[str] = ("project_log", *VIEWS.values(), LATEST),
+    tables: Sequence[str] = ("project_log", *VIEWS.values(), LATEST),
 ) -> Iterator[str]:
     """The projects that have rows in any of the tables, in order; or the one that is named.
 
@@ -216,9 +216,16 @@ def projects_of(
         NotFound: `project-not-found`.
     """
     if project is not None:
-        if not connection.execute(
-            "SELECT FROM project_log WHERE project_id = %s", (project,)
-        ).rowcount:
+        there = sql.SQL("SELECT {}").format(
+            sql.SQL(" OR ").join(
+                sql.SQL("EXISTS (SELECT FROM {} WHERE project_id = %(project)s)").format(
+                    sql.Identifier(name)
+                )
+                for name in tables
+            )
+        )
+        row = connection.execute(there, {"project": project}).fetchone()
+        if row is None or not row[0]:
             raise NotFound("project-not-found", f"There is no project {project[:40]!r}.")
         yield project
         return

@@ -8,10 +8,9 @@ import psycopg
 from psycopg import sql
 
 from app.ledger import EventInput, Ledger, RequestKey
-from domain.errors import NotFound
 from tests.ledger_samples import make_project
 
-LARGE = b"0123456789abcdef" * 400_000
+LARGE = b"0123456789abcdef" * 320_000
 """Longer than the piece in which a content is read."""
 
 
@@ -74,13 +73,19 @@ def _second_run(ledger: Ledger) -> None:
 
 @contextmanager
 def tampering(url: str) -> Iterator[psycopg.Connection]:
-    """The owner, with the triggers off; they are on again afterwards."""
+    """The owner's transaction, with the triggers off; they are on again at its end."""
     with psycopg.connect(url) as connection:
-        connection.execute("ALTER TABLE event DISABLE TRIGGER USER")
+        connection.execute(TRIGGERS_OFF)
         yield connection
-        connection.execute(
-            "ALTER TABLE event ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_truncate"
-        )
+        connection.execute(TRIGGERS_ON)
+
+
+@contextmanager
+def undone(url: str) -> Iterator[psycopg.Connection]:
+    """A transaction of the owner's that is rolled back, so that many tests can share a database."""
+    with psycopg.connect(url) as connection:
+        yield connection
+        connection.rollback()
 
 
 def columns_of(url: str, table: str) -> list[tuple[str, str]]:
@@ -93,6 +98,20 @@ def columns_of(url: str, table: str) -> list[tuple[str, str]]:
             """,
             (table,),
         ).fetchall()
+
+
+def key_of(url: str, table: str) -> set[str]:
+    """The columns of a table's primary key."""
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(
+            """
+            SELECT attname FROM pg_index JOIN pg_attribute
+              ON attrelid = indrelid AND attnum = ANY(indkey)
+            WHERE indrelid = to_regclass(%s) AND indisprimary
+            """,
+            (table,),
+        ).fetchall()
+    return {name for (name,) in rows}
 
 
 def tables_with_projects(url: str) -> set[str]:
@@ -119,30 +138,28 @@ CHANGES = {
 """By type: another value."""
 
 
-@contextmanager
-def one_changed(url: str, table: str, column: str, kind: str) -> Iterator[None]:
-    """One row of `alpha` with another value in a column; it is put back afterwards."""
+def change_one(connection: psycopg.Connection, table: str, column: str, kind: str) -> None:
+    """Give one row of `alpha`, from the middle, another value in a column."""
     names = {"table": sql.Identifier(table), "column": sql.Identifier(column)}
-    change = sql.SQL(CHANGES[kind].format("{column}")).format(**names)
-    choose = sql.SQL(
-        "SELECT ctid, {column} FROM {table} WHERE project_id = 'alpha' "
-        "ORDER BY {table} DESC LIMIT 1 OFFSET (SELECT count(*) / 2 FROM {table} "
-        "WHERE project_id = 'alpha')"
-    ).format(**names)
-    with tampering(url) as connection:
-        row = connection.execute(choose).fetchone()
-        if row is None:
-            raise NotFound("no-row", f"The sample has no row of {table}.")
-        changed = connection.execute(
-            sql.SQL("UPDATE {table} SET {column} = {change} WHERE ctid = %s RETURNING ctid").format(
-                change=change, **names
-            ),
-            (row[0],),
-        ).fetchone()
-        assert changed is not None
-    try:
-        yield
-    finally:
-        with tampering(url) as connection:
-            put_back = sql.SQL("UPDATE {table} SET {column} = %s WHERE ctid = %s").format(**names)
-            assert connection.execute(put_back, (row[1], changed[0])).rowcount == 1
+    statement = sql.SQL(
+        """
+        UPDATE {table} SET {column} = {change} WHERE ctid = (
+          SELECT ctid FROM {table} WHERE project_id = 'alpha' ORDER BY {table} DESC
+          LIMIT 1 OFFSET (SELECT count(*) / 2 FROM {table} WHERE project_id = 'alpha'))
+        """
+    ).format(change=sql.SQL(CHANGES[kind].format("{column}")).format(**names), **names)
+    tamper(connection, statement)
+
+
+def tamper(connection: psycopg.Connection, *statements: sql.SQL | sql.Composed) -> None:
+    """Change rows with the triggers off; each statement must change something."""
+    connection.execute(TRIGGERS_OFF)
+    for statement in statements:
+        assert connection.execute(statement).rowcount != 0, statement
+    connection.execute(TRIGGERS_ON)
+
+
+TRIGGERS_OFF = "ALTER TABLE event DISABLE TRIGGER USER"
+TRIGGERS_ON = """
+ALTER TABLE event ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_truncate
+"""
