@@ -6,9 +6,10 @@ most every 50 ms: inside the append transaction it would queue the commits of al
 """
 
 import contextlib
-import select
+import selectors
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -37,6 +38,7 @@ class CommitSignal:
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._waker: socket.socket | None = None
+        self._callbacks: dict[object, Callable[[], None]] = {}
 
     def committed(self, project: str, size: int) -> None:
         """The log has this size now; called after the commit."""
@@ -45,6 +47,21 @@ class CommitSignal:
             with self._changed:
                 self._to_send[project] = max(size, self._to_send.get(project, 0))
             self._wake_sender.set()
+
+    def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have `callback` called, from any thread, whenever a waiter would be woken.
+
+        It must not block. Answers the function that ends it.
+        """
+        token = object()
+        with self._changed:
+            self._callbacks[token] = callback
+
+        def end() -> None:
+            with self._changed:
+                self._callbacks.pop(token, None)
+
+        return end
 
     def known(self, project: str) -> int:
         """The largest size heard of; 0 when nothing was."""
@@ -74,13 +91,17 @@ class CommitSignal:
         return self._stopping.is_set()
 
     def stop_waiting(self) -> None:
-        """Wake everybody for the last time."""
+        """Wake everybody for the last time; again, it changes nothing.
+
+        Not in a signal handler: it takes locks that the interrupted code may hold.
+        """
         self._stopping.set()
         self._wake_sender.set()
         if self._waker is not None:
-            self._waker.send(b"\0")
+            with contextlib.suppress(OSError):  # the listener has ended, and closed its side
+                self._waker.send(b"\0")
         with self._changed:
-            self._changed.notify_all()
+            self._wake()
 
     def __enter__(self) -> Self:
         if not self._pooled:
@@ -109,16 +130,22 @@ class CommitSignal:
         with self._changed:
             if size > self._sizes.get(project, 0):
                 self._sizes[project] = size
-            self._changed.notify_all()
+            self._wake()
 
     def _look_at_all(self) -> None:
         """Something may have been missed: every waiter reads again."""
         with self._changed:
             self._generation += 1
-            self._changed.notify_all()
+            self._wake()
+
+    def _wake(self) -> None:
+        self._changed.notify_all()
+        for callback in self._callbacks.values():
+            callback()
 
     def _send(self) -> None:
         connection: psycopg.Connection | None = None
+        failures = 0
         while not self._stopping.is_set():
             self._wake_sender.wait()
             self._wake_sender.clear()
@@ -132,12 +159,21 @@ class CommitSignal:
                     connection = connect(self._url, autocommit=True)
                 if connection is not None and sizes:
                     connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
+                failures = 0
             except psycopg.Error:
-                # Other processes find out by polling; the next commit tries a new connection.
                 _close(connection)
                 connection = None
+                self._keep_for_later(sizes)
+                self._stopping.wait(_pause(failures))
+                failures += 1
             self._stopping.wait(BETWEEN_NOTIFIES_SECONDS)
         _close(connection)
+
+    def _keep_for_later(self, sizes: dict[str, int]) -> None:
+        with self._changed:
+            for project, size in sizes.items():
+                self._to_send[project] = max(size, self._to_send.get(project, 0))
+        self._wake_sender.set()
 
     def _listen(self, woken: socket.socket) -> None:
         with woken:
@@ -151,15 +187,21 @@ class CommitSignal:
                     connection.execute(f"LISTEN {CHANNEL}")
                     self._look_at_all()
                     failures = 0
-                    while not self._stopping.is_set():
-                        select.select([connection.fileno(), woken.fileno()], [], [], LISTEN_SECONDS)
-                        for notice in connection.notifies(timeout=0):
-                            self._receive(notice.payload)
+                    self._receive_until_stopped(connection, woken)
             except psycopg.Error:
-                pause = RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)]
-                failures += 1
                 self._look_at_all()
-                self._stopping.wait(pause)
+                self._stopping.wait(_pause(failures))
+                failures += 1
+
+    def _receive_until_stopped(self, connection: psycopg.Connection, woken: socket.socket) -> None:
+        # Not select(2): with a thousand open streams it refuses the number of a new connection.
+        with selectors.DefaultSelector() as ready:
+            ready.register(connection.fileno(), selectors.EVENT_READ)
+            ready.register(woken, selectors.EVENT_READ)
+            while not self._stopping.is_set():
+                ready.select(LISTEN_SECONDS)
+                for notice in connection.notifies(timeout=0):
+                    self._receive(notice.payload)
 
     def _receive(self, payload: str) -> None:
         if not payload:
@@ -168,6 +210,10 @@ class CommitSignal:
             project, _, size = item.partition("=")
             if size.isdecimal():
                 self._heard(project, int(size))
+
+
+def _pause(failures: int) -> float:
+    return RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)]
 
 
 def _close(connection: psycopg.Connection | None) -> None:

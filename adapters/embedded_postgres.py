@@ -2,10 +2,11 @@
 
 Only the wheel's programs are used, not its starter. The server listens on a Unix socket in a folder
 of mode 0700, with passwords (SCRAM), and ends with the process that started it. Who holds the lock
-on `postgres.lock` owns the server: the kernel lets go of it whenever and however that process ends.
+on `postgres.lock` owns the server. A server that is to be kept is started again when it is killed.
 """
 
 import importlib.util
+import logging
 import os
 import re
 import secrets
@@ -26,6 +27,7 @@ from typing import IO, Self
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from adapters.data_folder import FolderLock, make_data_folder
 from adapters.postgres_account import Account, account_for
 from domain.errors import Conflict, Unavailable
 
@@ -39,6 +41,10 @@ START_SECONDS = 300.0  # a recovery after a crash may replay `max_wal_size`
 JOIN_SECONDS = 60.0
 STOP_SECONDS = 30.0  # for each of the three ways to ask
 LEFTOVER_SECONDS = 15.0
+AGAIN_SECONDS = (0.0, 1.0, 5.0, 30.0)
+"""Pauses before a kept server that ended is started again; the last one for ever."""
+LASTING_SECONDS = 60.0
+"""Who lived so long has recovered: the pauses begin anew."""
 CONNECT_SECONDS = 5
 POLL_SECONDS = 0.01
 
@@ -67,6 +73,7 @@ FAST = {
 """For tests only: a crash of the machine loses the data."""
 
 _LAUNCH = Path(__file__).with_name("postgres_launch.py")
+_logger = logging.getLogger(__name__)
 
 
 def programs() -> Path | None:
@@ -95,13 +102,22 @@ class EmbeddedPostgres:
         self._stopping = stopping
 
     @classmethod
-    def open(cls, folder: Path, *, fast: bool = False, share: bool = True) -> Self:
+    def open(
+        cls, folder: Path, *, fast: bool = False, share: bool = True, keep: bool = False
+    ) -> Self:
         """Start the server, or join the one that another process of ours runs on this folder.
 
         Open it in the main thread: the server ends when the thread that started it does.
 
+        Args:
+            folder: The data folder; made if need be.
+            fast: For tests only: a crash of the machine loses the data.
+            share: Whether to join a server that another process runs.
+            keep: Start the server again, in the same place, whenever it ends by itself.
+
         Raises:
-            Unavailable: `postgres-absent` (no wheel for this platform), `postgres-failed`.
+            Unavailable: `postgres-absent` (no wheel for this platform), `postgres-failed`,
+                `data-folder-unusable`.
             Conflict: `already-running`, unless `share`.
         """
         programs_folder = programs()
@@ -110,11 +126,11 @@ class EmbeddedPostgres:
                 "postgres-absent",
                 "There is no embedded PostgreSQL for this platform: set DATABASE_URL to one of yours.",
             )
-        folder = _data_folder(folder)
+        folder = make_data_folder(folder)
         with ExitStack() as starting:
-            lock = starting.enter_context(_open_lock(folder))
+            lock = starting.enter_context(FolderLock(folder / "postgres.lock"))
             deadline = time.monotonic() + JOIN_SECONDS
-            while not _locked(lock):
+            while not lock.take(f"{os.getpid()}\n"):
                 if not share:
                     raise Conflict(
                         "already-running",
@@ -130,12 +146,12 @@ class EmbeddedPostgres:
                         f"Process {_holder(lock)} runs {folder}, but its server does not answer.",
                     )
                 time.sleep(POLL_SECONDS)
-            lock.truncate(0)
-            lock.write(f"{os.getpid()}\n".encode())
-            starting.callback(lock.truncate, 0)
             server = _Server(folder, programs_folder, fast=fast)
             starting.callback(server.stop)
-            return cls(server.start(), starting.pop_all())
+            url = server.start()
+            if keep:
+                server.keep(url)
+            return cls(url, starting.pop_all())
 
     def close(self) -> None:
         """Stop the server if this process started it, and wait until it has."""
@@ -163,6 +179,10 @@ class _Server:
         self.programs = programs_folder
         self.fast = fast
         self.process: subprocess.Popen[bytes] | None = None
+        self.sockets = _socket_place(folder)
+        self._keeper: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._changing = threading.Lock()  # nothing is started once `_stopping` is set
         self.account = account_for(folder, self.data, programs_folder / "postgres")
 
     def start(self) -> str:
@@ -170,32 +190,65 @@ class _Server:
         password = _password(self.folder, new=not self.data.exists())
         if not self.data.exists():
             self._initialise(password)
+        _make_socket_folder(self.sockets, self.account)
+        url = _url(self.sockets, password, DATABASE)
+        self._launch(url)
+        return url
+
+    def keep(self, url: str) -> None:
+        """Watch over the server until it is stopped."""
+        self._keeper = threading.Thread(target=self._keep, args=(url,), name="postgres-keeper")
+        self._keeper.daemon = True
+        self._keeper.start()
+
+    def stop(self) -> None:
+        """End the server, by ever stronger means, and what it needs no more."""
+        with self._changing:
+            self._stopping.set()
+        self._end_process()
+        if self._keeper is not None:
+            self._keeper.join()
+        if self.sockets.parent != self.folder:
+            with suppress(OSError):
+                self.sockets.rmdir()
+
+    def _launch(self, url: str) -> None:
         self._end_orphan()
-        sockets = _socket_folder(self.folder, self.account)
         # Nobody else makes sockets here, and the process number in a left lock may be anyone's.
-        (sockets / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
+        (self.sockets / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
         if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
-        url = _url(sockets, password, DATABASE)
         give_up = time.monotonic() + LEFTOVER_SECONDS
-        while (problem := self._attempt(url, sockets)) is not None:
+        while (problem := self._attempt(url)) is not None:
             # After a kill -9 of the server alone, its children take a moment to notice.
             if "is still in use" not in problem or time.monotonic() > give_up:
                 raise Unavailable(
                     "postgres-failed", f"PostgreSQL did not start: {problem} See {self.log}."
                 )
             time.sleep(POLL_SECONDS)
-        return url
 
-    def stop(self) -> None:
-        """End the server, by ever stronger means, and what it needs no more."""
-        if self.process is not None:
-            _end(self.process.send_signal, self.process.poll)
+    def _keep(self, url: str) -> None:
+        failures = 0
+        while True:
+            began = time.monotonic()
+            if self.process is not None:
+                self.process.wait()
+            if time.monotonic() - began > LASTING_SECONDS:
+                failures = 0
+            if self._stopping.wait(AGAIN_SECONDS[min(failures, len(AGAIN_SECONDS) - 1)]):
+                return
+            failures += 1
+            _logger.warning("PostgreSQL ended by itself; starting it again. See %s.", self.log)
+            try:
+                self._launch(url)
+            except (Unavailable, OSError) as error:
+                _logger.warning("PostgreSQL could not be started again: %s", error)
+
+    def _end_process(self) -> None:
+        process = self.process
+        if process is not None:
+            _end(process.send_signal, process.poll)
             self.process = None
-        sockets = _socket_place(self.folder)
-        if sockets.parent != self.folder:
-            with suppress(OSError):
-                sockets.rmdir()
 
     def _initialise(self, password: str) -> None:
         """Make the cluster aside and move it, so that an interrupted start begins afresh."""
@@ -212,7 +265,7 @@ class _Server:
         with tempfile.TemporaryFile() as output:
             # The builtin provider knows Unicode letters, sorts by code point, and never changes
             # with the machine's libraries.
-            self.process = self._run(
+            process = self._run(
                 "initdb", "-D", str(made), "-U", SUPERUSER, "--auth=scram-sha-256",
                 f"--pwfile={told}", "--encoding=UTF8", "--locale=C",
                 "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--data-checksums",
@@ -220,8 +273,8 @@ class _Server:
                 output=output,
             )  # fmt: skip
             with suppress(subprocess.TimeoutExpired):
-                self.process.wait(INIT_SECONDS)
-            status = self.process.poll()
+                process.wait(INIT_SECONDS)
+            status = process.poll()
             output.seek(0)
             said = output.read(4_000).decode(errors="replace").strip()
         if status != 0:
@@ -244,27 +297,27 @@ class _Server:
             # The number went to another program, for instance in a restarted container.
             file.unlink(missing_ok=True)
 
-    def _attempt(self, url: str, sockets: Path) -> str | None:
+    def _attempt(self, url: str) -> str | None:
         """Start the server and wait until it answers; the problem if it ends instead."""
         settings = SETTINGS | (FAST if self.fast else {})
-        settings["unix_socket_directories"] = str(sockets)
+        settings["unix_socket_directories"] = str(self.sockets)
         descriptor = os.open(self.log, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "a+b") as output:
             before = output.seek(0, os.SEEK_END)
-            self.process = self._run(
+            process = self._run(
                 "postgres", "-D", str(self.data), "-p", str(PORT),
                 *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
                 output=output,
             )  # fmt: skip
             deadline = time.monotonic() + START_SECONDS
-            while self.process.poll() is None:
+            while process.poll() is None:
                 answer = _ask(url)
                 if answer is None:
                     return None
                 if f'"{DATABASE}" does not exist' in answer:
                     _make_database(url)
                 elif "authentication failed" in answer or time.monotonic() > deadline:
-                    self.stop()
+                    self._end_process()
                     return answer
                 else:
                     time.sleep(POLL_SECONDS)
@@ -273,60 +326,31 @@ class _Server:
 
     def _run(self, program: str, *arguments: str, output: IO[bytes]) -> "subprocess.Popen[bytes]":
         account = self.account
-        # The kernel tells a child of the end of the *thread* that made it.
-        lives_with = os.getpid() if threading.current_thread() is threading.main_thread() else 0
-        return subprocess.Popen(  # noqa: S603 - our own program, a list of arguments, no shell
-            [
-                *(sys.executable, "-I", "-S", str(_LAUNCH)),
-                str(lives_with),
-                f"{account.uid}:{account.gid}" if account else "-",
-                str(account.capability) if account and account.capability is not None else "-",
-                *(str(self.programs / program), *arguments),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd="/",
-            env={"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"},
-            start_new_session=True,  # Ctrl-C in the terminal must reach us first
-        )
+        # The kernel tells a child of the end of the *thread* that made it: one that lasts.
+        lasting = threading.current_thread() in {threading.main_thread(), self._keeper}
+        with self._changing:
+            if self._stopping.is_set():
+                raise Unavailable("shutting-down", "The ledger is shutting down.")
+            self.process = subprocess.Popen(  # noqa: S603 - our own program, a list, no shell
+                [
+                    *(sys.executable, "-I", "-S", str(_LAUNCH)),
+                    str(os.getpid() if lasting else 0),
+                    f"{account.uid}:{account.gid}" if account else "-",
+                    str(account.capability) if account and account.capability is not None else "-",
+                    *(str(self.programs / program), *arguments),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd="/",
+                env={"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"},
+                start_new_session=True,  # Ctrl-C in the terminal must reach us first
+            )
+        return self.process
 
 
-def _data_folder(folder: Path) -> Path:
-    """The folder, made if need be, under its one true name."""
-    if not folder.exists():
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # To pass through, as PostgreSQL must when root starts it, is not to list or to read.
-        folder.chmod(0o711 if os.name == "posix" and os.geteuid() == 0 else 0o700)
-    return folder.resolve()
-
-
-def _open_lock(folder: Path) -> IO[bytes]:
-    try:
-        # Not inherited by children (PEP 446), hence let go of when this process ends.
-        descriptor = os.open(folder / "postgres.lock", os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-        return os.fdopen(descriptor, "a+b", buffering=0)
-    except PermissionError:
-        raise Unavailable(
-            "postgres-failed",
-            f"{folder} belongs to another account: start as the one that made it, or choose "
-            "another folder with DEEDBOOK_DATA.",
-        ) from None
-
-
-def _locked(file: IO[bytes]) -> bool:
-    import fcntl  # noqa: PLC0415 - absent on Windows, where there is no server to lock
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _holder(lock: IO[bytes]) -> str:
-    lock.seek(0)
-    return lock.read(20).decode(errors="replace").strip() or "unknown"
+def _holder(lock: FolderLock) -> str:
+    return lock.note().strip() or "unknown"
 
 
 def _url(sockets: Path, password: str, database: str) -> str:
@@ -342,7 +366,8 @@ def _url_of_running(folder: Path) -> str | None:
         password = (folder / "postgres.password").read_text()
     except OSError:
         return None
-    if len(lines) < 5:  # still being written; the fifth line names the socket's folder
+    # Still being written, perhaps; the fifth line names the socket's folder.
+    if len(lines) < 5 or not Path(lines[4]).is_absolute():
         return None
     url = _url(Path(lines[4]), password, DATABASE)
     return url if _ask(url) is None else None
@@ -401,8 +426,7 @@ def _socket_place(folder: Path) -> Path:
     return place
 
 
-def _socket_folder(folder: Path, account: Account | None) -> Path:
-    sockets = _socket_place(folder)
+def _make_socket_folder(sockets: Path, account: Account | None) -> None:
     with suppress(FileExistsError):
         sockets.mkdir(mode=0o700)
     status = sockets.lstat()
@@ -412,7 +436,6 @@ def _socket_folder(folder: Path, account: Account | None) -> Path:
             "postgres-failed", f"{sockets} is not a private folder of ours: remove it."
         )
     _own(sockets, account)
-    return sockets
 
 
 def _own(folder: Path, account: Account | None) -> None:

@@ -107,7 +107,7 @@ class GitProcess:
         self.close()
 
     def ask(self, line: bytes) -> None:
-        """Send one short line.
+        """Send a short line, or a few that are answered together.
 
         Raises:
             Damaged: `git-failed`, when git has ended.
@@ -116,6 +116,11 @@ class GitProcess:
             self._input.write(line + b"\n")
         except OSError:
             raise self.failure() from None
+
+    def asked(self) -> None:
+        """Say that nothing more is asked; git answers what it has, and ends."""
+        with contextlib.suppress(OSError):  # it has ended already, which its output will show
+            self._input.close()
 
     def until(self, end: bytes) -> bytes:
         """The bytes before the next `end`, which is passed over; empty when git has no more.

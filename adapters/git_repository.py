@@ -9,6 +9,7 @@ objects are read raw: their output does not depend on anybody's settings.
 import os
 import re
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,6 +31,13 @@ _CHANGES: dict[bytes, Change] = {
     b"D": "deleted",
     b"T": "type_changed",
 }
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+# A password with a slash in it ends what looks like the host: so an @ behind that is refused as well.
+_URL = re.compile(
+    r"(https?|ssh|git)://(?:[^/@]*@)?((?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?/[^?#@]*)"
+    r"(?:[?#].*)?"
+)
+_SCP = re.compile(r"(?:[^/@:\s]+@)?([A-Za-z0-9.-]{2,}):([^:/\\?#@\s][^\\?#@\s]*)")
 _FILE_MODES = frozenset({"100644", "100755", "100664"})
 _SUBMODULE = "160000"
 _DIFF = (
@@ -65,8 +73,12 @@ class DocumentVersion(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One commit, and the new versions of documents that it brought, in the order of paths."""
+    """One commit, and the new versions of documents that it brought, in the order of paths.
 
+    `number` is its place in the whole history, from 1.
+    """
+
+    number: int
     commit: Commit
     documents: tuple[DocumentVersion, ...]
 
@@ -130,22 +142,22 @@ class GitRepository:
             self._objects.close()
             self._objects = None
 
-    def count(self, since: str | None = None) -> int:
-        """How many commits `history` will give."""
-        status, output, said = self._git.answer("rev-list", "--count", *self._range(since))
+    def count(self) -> int:
+        """How many commits HEAD reaches."""
+        status, output, said = self._git.answer("rev-list", "--count", self.head, "--")
         if status != 0:
             raise Damaged("git-failed", f"git rev-list failed: {said}.")
         return int(output)
 
     def origin(self) -> str | None:
-        """The address of the remote `origin`, without user name and password; None if local."""
+        """The address of the remote `origin`, without user name and password; None if local or odd."""
         status, output, _ = self._git.answer("config", "--local", "--get", "remote.origin.url")
         address = output.decode("utf-8", "replace").strip()
         if status != 0 or not address.isprintable():
             return None
-        if found := re.fullmatch(r"(https?|ssh|git)://(?:[^/]*@)?([^/@]+/[^?#]*).*", address):
+        if found := _URL.fullmatch(address):
             return f"{found[1]}://{found[2]}"
-        if found := re.fullmatch(r"(?:[^/@:]+@)?([A-Za-z0-9.-]{2,}):([^/\\].*)", address):
+        if found := _SCP.fullmatch(address):
             return f"ssh://{found[1]}/{found[2]}"
         return None
 
@@ -154,41 +166,52 @@ class GitRepository:
         for path, blob in self._markdown_at(self.head):
             yield Document(path_text(path), blob)
 
-    def history(self, since: str | None = None) -> Iterator[Step]:
-        """Every commit that HEAD reaches, oldest first, parents before children.
+    def history(self, recorded: AbstractSet[str] = frozenset()) -> Iterator[Step]:
+        """The commits that HEAD reaches and that are not recorded, oldest first, parents first.
 
         A version of a document is a commit that gave it other content than it had last; deletions
         are none. Only documents that are there at HEAD are followed, each under its own path, and
         its last version is the one at HEAD. For that, a merge is compared with all its parents.
 
-        Args:
-            since: A commit read before; what it reaches is left out.
+        Where some commits are recorded, what a document had last is not known before the first
+        version given here, so that one may repeat it; and HEAD, when it is new, gives every document
+        that is not known to be as it has it: another branch may have been recorded before. A commit
+        that only recorded ones reach, as after a shallow clone was deepened, gives no documents:
+        they would come after newer ones.
 
-        Raises:
-            NotFound: `git-commit-missing`, when `since` is not in the repository.
+        Args:
+            recorded: The names of commits to pass over; other names among them change nothing.
         """
-        followed = {path for path, _ in self._markdown_at(self.head)}
+        at_head = dict(self._markdown_at(self.head))
         latest: dict[bytes, str] = {}
-        names = self._range(since)
-        if since is not None:
-            latest = dict(self._markdown_at(since))
+        newer = self._newer(recorded) if recorded else None
         with (
-            self._git.start("rev-list", "--topo-order", "--reverse", "--parents", *names) as walk,
+            self._git.start(
+                "rev-list", "--topo-order", "--reverse", "--parents", self.head, "--"
+            ) as walk,
             self._git.start(*_DIFF, "--numstat") as differ,
             _Merges(self._git) as merges,
         ):
+            number = 0
             while line := walk.until(b"\n"):
+                number += 1
                 sha, *parents = line.decode("ascii").split(" ")
+                if sha in recorded:
+                    continue
                 changes = _diff(differ, sha, parents[:1])
-                contents = _new_files(changes)
-                if len(parents) > 1:
-                    contents |= merges.changed(sha, parents[1:])
+                contents: dict[bytes, str] = {}
+                if newer is None or sha in newer:
+                    contents = _new_files(changes)
+                    if len(parents) > 1:
+                        contents |= merges.changed(sha, parents[1:])
+                    if sha == self.head:
+                        contents |= at_head
                 versions = []
-                for path in sorted(contents.keys() & followed):
+                for path in sorted(contents.keys() & at_head.keys()):
                     if latest.get(path) != contents[path]:
                         latest[path] = contents[path]
                         versions.append(DocumentVersion(path_text(path), contents[path]))
-                yield Step(self._commit(sha, parents, changes), tuple(versions))
+                yield Step(number, self._commit(sha, parents, changes), tuple(versions))
             walk.finish()
 
     def content(self, blob: str, limit: int = MAX_DOCUMENT_BYTES) -> bytes:
@@ -216,16 +239,19 @@ class GitRepository:
             )
         raise NotFound("git-empty", f"The repository at {place} has no commits yet; commit first.")
 
-    def _range(self, since: str | None) -> list[str]:
-        if since is None:
-            return [self.head, "--"]
-        known = re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", since) is not None
-        if not known or self._git.answer("cat-file", "-e", since + "^{commit}")[0] != 0:
-            raise NotFound(
-                "git-commit-missing",
-                f"The commit {since[:64]} is not in this repository; read it from the start.",
-            )
-        return [self.head, "^" + since, "--"]
+    def _newer(self, recorded: AbstractSet[str]) -> set[str]:
+        """The commits of HEAD that no recorded one is or reaches."""
+        with self._git.start("rev-list", "--ignore-missing", "--stdin") as walk:
+            walk.ask(self.head.encode("ascii"))
+            for name in recorded:
+                if _COMMIT.fullmatch(name):
+                    walk.ask(b"^" + name.encode("ascii"))
+            walk.asked()
+            found = set()
+            while line := walk.until(b"\n"):
+                found.add(line.decode("ascii"))
+            walk.finish()
+        return found
 
     def _markdown_at(self, commit: str) -> Iterator[tuple[bytes, str]]:
         """(path, blob) of the regular Markdown files in a commit's tree."""
@@ -311,8 +337,7 @@ def _is_markdown(path: bytes) -> bool:
 
 def _diff(differ: GitProcess, sha: str, parents: list[str]) -> dict[bytes, _Change]:
     """What a commit changed against the named parent, or against nothing, by path."""
-    differ.ask(" ".join([sha, *parents]).encode("ascii"))
-    differ.ask(_END)
+    differ.ask(" ".join([sha, *parents]).encode("ascii") + b"\n" + _END)
     raw: dict[bytes, tuple[list[bytes], Change]] = {}
     while differ.peek() == b":":
         facts = differ.until(b"\0")[1:].split(b" ")

@@ -11,10 +11,10 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from domain.errors import Conflict
+from adapters.postgres_connect import connect_once
+from domain.errors import Conflict, Forbidden
 
 FOLDER = Path(__file__).parent / "migrations"
-CONNECT_SECONDS = 15
 LOCK_SECONDS = 60
 _LOCK_KEY = 0x6465656462  # any number that nobody else locks
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
@@ -49,21 +49,38 @@ def pending(url: str) -> list[str]:
 
     Raises:
         Conflict: `migration-changed`.
+        Unavailable: `database-unavailable`.
     """
-    with psycopg.connect(url, connect_timeout=CONNECT_SECONDS) as connection:
-        return [one.name for one in _pending(connection)]
+    with connect_once(url) as connection:
+        return [one.name for one in pending_in(connection)]
 
 
 def migrate(url: str) -> list[str]:
     """Apply what is missing; answers the names of what was applied.
 
-    Needs a direct connection (no transaction pooler) of a role that may create tables.
+    When something is, it needs a direct connection (no transaction pooler) of a role that may create
+    tables and roles.
 
     Raises:
         Conflict: `migration-changed`.
+        Forbidden: `database-rights-missing`.
+        Unavailable: `database-unavailable`.
     """
-    applied = []
-    with psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
+    try:
+        return _migrate(url)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise Forbidden(
+            "database-rights-missing",
+            f"This database login may not migrate ({error.diag.message_primary}): set "
+            "DEEDBOOK_ADMIN_DATABASE_URL to one that owns the database and may make roles.",
+        ) from None
+
+
+def _migrate(url: str) -> list[str]:
+    applied: list[str] = []
+    with connect_once(url) as connection:
+        if not pending_in(connection):  # which a login without further rights, or a pooler, can ask
+            return applied
         connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{LOCK_SECONDS}s",))
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK_KEY,))
         try:
@@ -77,21 +94,22 @@ def migrate(url: str) -> list[str]:
                 )
                 """
             )
-            for one in _pending(connection):
+            for one in pending_in(connection):
                 with connection.transaction():
                     connection.execute(sql.SQL(one.text))
                     connection.execute(
                         "INSERT INTO schema_migration (version, name, sha256) VALUES (%s, %s, %s)",
                         (one.version, one.name, one.sha256),
                     )
+                    connection.execute("GRANT SELECT ON schema_migration TO deedbook_service")
                 applied.append(one.name)
-            connection.execute("GRANT SELECT ON schema_migration TO deedbook_service")
         finally:
             connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK_KEY,))
     return applied
 
 
-def _pending(connection: psycopg.Connection) -> list[Migration]:
+def pending_in(connection: psycopg.Connection) -> list[Migration]:
+    """The migrations that the database of a connection still lacks; see `pending`."""
     exists = connection.execute("SELECT to_regclass('schema_migration') IS NOT NULL").fetchone()
     if exists is None or not exists[0]:
         return migrations()

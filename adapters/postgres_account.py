@@ -18,6 +18,8 @@ from domain.errors import Unavailable
 UNPRIVILEGED = "nobody"
 
 _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH, _CAP_SETPCAP = 1, 2, 8
+_CAPS_TO_ACT = {"CHOWN": 0, "KILL": 5, "SETGID": 6, "SETUID": 7}
+"""Without these root cannot give files away, change its account, or end what it started."""
 _EXECUTE, _READ_AND_EXECUTE = 1, 5
 
 
@@ -49,8 +51,23 @@ def account_for(folder: Path, data: Path, program: Path) -> Account | None:
                 "one that made it, or choose another folder with DEEDBOOK_DATA.",
             )
         return None
+    _check_can_act()
     uid, gid = _owner(data) or _unprivileged()
     return Account(uid, gid, _capability(uid, gid, folder, program))
+
+
+def _check_can_act() -> None:
+    """A container may have taken these rights from its root; better now than half-way."""
+    if sys.platform != "linux":
+        return
+    held = _held_capabilities()
+    lacking = [name for name, number in _CAPS_TO_ACT.items() if not held >> number & 1]
+    if lacking:
+        raise Unavailable(
+            "postgres-failed",
+            "PostgreSQL refuses to run as root, and this root cannot act for another account "
+            f"(it lacks {', '.join(lacking)}): start as an ordinary user, or set DATABASE_URL.",
+        )
 
 
 def _owner(data: Path) -> tuple[int, int] | None:

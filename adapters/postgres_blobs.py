@@ -63,12 +63,31 @@ class PostgresBlobs:
             raise NotFound("blob-not-found", f"There is no content sha256:{sha256.hex()} here.")
         content = bytes(row[0])
         if hashlib.sha256(content).digest() != sha256 or zlib.crc32(content) != row[1]:
-            raise Damaged(
-                "content-damaged",
-                f"The stored bytes of sha256:{sha256.hex()} are not those that were recorded: "
-                "restore the database from a backup, and run deedbook doctor --verify.",
-            )
+            raise _damaged(sha256)
         return content
+
+    def pieces(self, project: str, sha256: bytes, start: int, stop: int) -> Iterator[bytes]:
+        """The bytes from `start` to before `stop`; when that is all, the digest is checked.
+
+        Raises:
+            Damaged: `content-damaged`, before the last piece.
+        """
+        size = self.size(project, sha256)
+        if (start, stop) != (0, size):
+            yield from self.slices(project, sha256, start, stop)
+        elif size <= SLICE_BYTES:
+            yield self.read(project, sha256)
+        else:
+            digest = hashlib.sha256()
+            held = b""
+            for piece in self.slices(project, sha256, 0, size):
+                if held:
+                    yield held
+                digest.update(piece)
+                held = piece
+            if digest.digest() != sha256:
+                raise _damaged(sha256)
+            yield held
 
     def slices(self, project: str, sha256: bytes, start: int, stop: int) -> Iterator[bytes]:
         """The bytes from `start` to before `stop`, a mebibyte at a time, unchecked."""
@@ -92,3 +111,11 @@ class PostgresBlobs:
                 )
             yield bytes(row[0])
             start += length
+
+
+def _damaged(sha256: bytes) -> Damaged:
+    return Damaged(
+        "content-damaged",
+        f"The stored bytes of sha256:{sha256.hex()} are not those that were recorded: "
+        "restore the database from a backup, and run deedbook doctor --verify.",
+    )

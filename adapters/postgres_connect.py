@@ -5,15 +5,17 @@ from contextlib import contextmanager
 
 import psycopg
 from psycopg.conninfo import make_conninfo
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
-from domain.errors import Unavailable
+from domain.errors import Malformed, Unavailable
 
 CONNECT_SECONDS = 15  # a sleeping serverless Postgres wakes in less
 POOL_WAIT_SECONDS = 10.0
 STATEMENT_SECONDS = 120
 IDLE_IN_TRANSACTION_SECONDS = 60
 SERVICE_ROLE = "deedbook_service"
+UNREACHABLE: tuple[type[Exception], ...] = (psycopg.OperationalError, PoolTimeout, PoolClosed)
+"""What a read raises when the database is away."""
 
 _NETWORK: dict[str, str | int] = {
     "connect_timeout": CONNECT_SECONDS,
@@ -23,6 +25,27 @@ _NETWORK: dict[str, str | int] = {
     "tcp_user_timeout": 60_000,
     "application_name": "deedbook",
 }
+
+
+def connect_once(url: str) -> psycopg.Connection:
+    """A plain connection of the operator, in autocommit: for migrations and for looking around.
+
+    Raises:
+        Malformed: `invalid-parameter`, when the URL cannot be read; it is never repeated.
+        Unavailable: `database-unavailable`, with what Postgres said.
+    """
+    try:
+        conninfo = make_conninfo(url, **_NETWORK)
+    except psycopg.ProgrammingError:
+        raise Malformed(
+            "invalid-parameter",
+            "The database URL cannot be read: write postgresql://user:password@host:5432/database.",
+        ) from None
+    try:
+        return psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+    except psycopg.OperationalError as error:
+        said = " ".join(str(error).split())
+        raise Unavailable("database-unavailable", f"Postgres cannot be reached: {said}") from None
 
 
 def connect(url: str, *, autocommit: bool = False, pooled: bool = False) -> psycopg.Connection:

@@ -43,7 +43,7 @@ from adapters.group_writer import DEFAULT_WAIT_SECONDS, GroupWriter, Outcome
 from adapters.postgres_connect import connect
 from domain import append as rules
 from domain import merkle
-from domain.errors import Conflict, DeedbookError, StaleVersion, Unavailable
+from domain.errors import Conflict, Damaged, DeedbookError, StaleVersion, Unavailable
 from domain.events import parse
 from domain.log import Append, Blob, Entry, LogHead, Receipt
 from domain.times import EPOCH, format_time, parse_time
@@ -51,6 +51,8 @@ from domain.times import EPOCH, format_time, parse_time
 RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0)
 PAGE_EVENTS = 1_000
 IMPORT_BATCH_EVENTS = 1_000
+IMPORT_BATCH_BYTES = 1024 * 1024
+IMPORT_ROW_BYTES = 1_024  # an empty content counts too
 
 _Result = TypeVar("_Result")
 _logger = logging.getLogger(__name__)
@@ -181,13 +183,23 @@ class PostgresLog:
     def import_log(
         self, project: str, origin: str, lines: Iterable[bytes], blobs: Iterable[Blob]
     ) -> LogHead:
-        """Open a project with events as they were recorded elsewhere; all or nothing.
+        """See `EventLog.import_log`."""
+        try:
+            head = self._import(project, origin, lines, blobs)
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            raise Damaged(
+                "event-malformed",
+                "No ledger can have recorded these events, an id occurs twice perhaps "
+                f"({type(error).__name__}); nothing was imported.",
+            ) from error
+        except psycopg.Error as error:
+            raise _unsettled(error, uncertain=error.sqlstate is None) from error
+        self._signal.committed(project, head.size)
+        return head
 
-        The lines keep their positions, times and origin; the caller has verified them.
-
-        Raises:
-            Conflict: `project-exists`.
-        """
+    def _import(
+        self, project: str, origin: str, lines: Iterable[bytes], blobs: Iterable[Blob]
+    ) -> LogHead:
         size, frontier, last_time = 0, list[bytes](), EPOCH
         with connect(self._url, pooled=self._pooled) as connection:
             opened = connection.execute(
@@ -197,13 +209,16 @@ class PostgresLog:
             if opened.rowcount == 0:
                 raise _exists(project)
             cursor = connection.cursor(binary=True)
-            for blob in blobs:
-                assert blob.content is not None
-                insert_blobs(cursor, [(project, blob)])
+            for group in _by_size(blobs):
+                insert_blobs(cursor, [(project, blob) for blob in group])
+                group.clear()  # or they would be held while the next ones are read
             batch: list[AddedEvent] = []
             for line in lines:
                 recorded = parse(line)
-                assert recorded.position == size + 1
+                if recorded.position != size + 1:
+                    raise Damaged(
+                        "event-malformed", f"Position {size + 1} is not where it belongs."
+                    )
                 leaf = merkle.leaf_hash(line)
                 merkle.extend(frontier, size, leaf)
                 size, last_time = recorded.position, max(last_time, recorded.time)
@@ -215,7 +230,10 @@ class PostgresLog:
             insert_events(cursor, batch)
             head = LogHead(project, origin, size, tuple(frontier), last_time)
             update_log(cursor, head)
-        self._signal.committed(project, size)
+            cursor.execute(
+                "INSERT INTO imported_log (project_id, origin, size) VALUES (%b, %b, %b)",
+                (project, origin, size),
+            )
         return head
 
     def _write_group(self, requests: Sequence[Append]) -> list[Outcome]:
@@ -353,6 +371,21 @@ class PostgresLog:
 
 class _UnreachedError(Exception):
     """No connection: nothing was sent; its cause says why."""
+
+
+def _by_size(blobs: Iterable[Blob]) -> Iterator[list[Blob]]:
+    """Contents in groups, each ended by the one that makes it large."""
+    group: list[Blob] = []
+    size = 0
+    for blob in blobs:
+        assert blob.content is not None
+        group.append(blob)
+        size += blob.size_bytes + IMPORT_ROW_BYTES
+        if size >= IMPORT_BATCH_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def _pauses() -> Iterator[float]:

@@ -248,8 +248,12 @@ def _check(
                 f"Name 1 to {MAX_PROJECTS} projects, or leave projects away to mean all.",
                 pointer="/projects",
             )
-        for project in projects:
-            check_project(project)
+        for place, project in enumerate(projects):
+            try:
+                check_project(project)
+            except Invalid as error:
+                error.pointer = f"/projects/{place}"
+                raise
     if days is not None and not 1 <= days <= MAX_DAYS:
         raise Invalid(
             "validation-failed", f"A token lives for 1 to {MAX_DAYS} days.",

@@ -3,17 +3,30 @@
 In a database of one's own, the operator makes such a login (docs/operations.md); here we do.
 """
 
-import psycopg
+import hashlib
+import hmac
+
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from adapters.postgres_connect import connect_once
 
 LOGIN = "deedbook_login"
-CONNECT_SECONDS = 10
+_LOCK_KEY = 0x6C6F67696E  # any number that nobody else locks
 
 
-def service_login(admin_url: str, password: str) -> str:
-    """Make sure that the login exists and answer the URL with which the service connects."""
-    with psycopg.connect(admin_url, connect_timeout=CONNECT_SECONDS) as connection:
+def service_login(admin_url: str) -> str:
+    """Make sure that the login exists and answer the URL with which the service connects.
+
+    Its password follows from the superuser's: a command that comes by while a service runs must not
+    change it, and it need not be kept anywhere.
+    """
+    superuser = str(conninfo_to_dict(admin_url).get("password") or "")
+    assert superuser
+    password = hmac.digest(superuser.encode(), LOGIN.encode(), hashlib.sha256).hex()
+    with connect_once(admin_url) as connection, connection.transaction():
+        # Two at once would be refused by Postgres: "tuple concurrently updated".
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
         found = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (LOGIN,)).fetchone()
         verb = sql.SQL("ALTER ROLE") if found else sql.SQL("CREATE ROLE")
         connection.execute(

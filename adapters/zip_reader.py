@@ -5,12 +5,10 @@ is searched for, nothing is inflated and nothing is extracted. Each refusal name
 it applies the entry's number and the offset.
 """
 
-import hashlib
 import os
 import re
 import stat
 import struct
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +24,7 @@ from projections.zip_layout import (
     MAX_32,
     central_record,
     end_records,
+    local_bytes,
     local_header,
 )
 
@@ -49,7 +48,7 @@ class ZipEntry(msgspec.Struct, frozen=True, gc=False):
 
 
 class ZipArchive:
-    """An archive whose container was found to be canonical; bodies are checked as they are read."""
+    """An archive whose container was found to be canonical; its bodies are for the caller to check."""
 
     def __init__(self, descriptor: int, size_bytes: int, entries: Sequence[ZipEntry]) -> None:
         self._descriptor = descriptor
@@ -57,39 +56,18 @@ class ZipArchive:
         self.entries = entries
 
     def chunks(self, entry: ZipEntry) -> Iterator[bytes]:
-        """A body in pieces of at most 1 MiB; its CRC-32 is checked at the end.
+        """A body in pieces of at most 1 MiB, as it is: whoever reads it compares CRC-32 and digest.
 
         Raises:
-            Damaged: `archive-body`.
+            Damaged: `archive-truncated`.
         """
-        crc32 = 0
-        for chunk in self.raw(entry.begin, entry.begin + entry.size_bytes):
-            crc32 = zlib.crc32(chunk, crc32)
-            yield chunk
-        if crc32 != entry.crc32:
-            raise Damaged(
-                "archive-body",
-                f"The bytes of {shown(entry.path.encode())} do not have the CRC-32 of its header.",
-                members={"step": 8, "offset": entry.begin},
-            )
-
-    def raw(self, start: int, stop: int) -> Iterator[bytes]:
-        """Bytes of the file as they are, in pieces of at most 1 MiB."""
-        while start < stop:
-            chunk = os.pread(self._descriptor, min(CHUNK_BYTES, stop - start), start)
+        at, stop = entry.begin, entry.begin + entry.size_bytes
+        while at < stop:
+            chunk = os.pread(self._descriptor, min(CHUNK_BYTES, stop - at), at)
             if not chunk:
-                raise _refused(
-                    1, "archive-truncated", "The file became shorter while it was read.", start
-                )
+                raise _truncated(at)
             yield chunk
-            start += len(chunk)
-
-    def sha256(self) -> str:
-        """The hex SHA-256 of the whole file."""
-        whole = hashlib.sha256()
-        for chunk in self.raw(0, self.size_bytes):
-            whole.update(chunk)
-        return whole.hexdigest()
+            at += len(chunk)
 
 
 @contextmanager
@@ -221,9 +199,9 @@ class _Container:
                 raise _refused(5, "archive-directory", "An entry has two sizes.", at, number)
             self._check(name, last, top, at, number)
             top = top or name.partition(b"/")[0]
-            header = local_header(name.decode("ascii"), size, crc32)
-            entries.append(ZipEntry(name.decode("ascii"), size, crc32, body + len(header)))
-            body += len(header) + size
+            body += local_bytes(len(name), size)
+            entries.append(ZipEntry(name.decode("ascii"), size, crc32, body))
+            body += size
             if body > self._size:
                 raise _refused(
                     5,
@@ -267,7 +245,7 @@ class _Container:
         at = offset = 0
         for number, entry in enumerate(entries, start=1):
             header = local_header(entry.path, entry.size_bytes, entry.crc32)
-            if os.pread(self._descriptor, len(header), offset) != header:
+            if self._read(offset, len(header)) != header:
                 raise _refused(
                     7,
                     "archive-header",
@@ -300,11 +278,13 @@ class _Container:
         while len(found) < count:
             more = os.pread(self._descriptor, count - len(found), at + len(found))
             if not more:
-                raise _refused(
-                    1, "archive-truncated", "The file became shorter while it was read.", at
-                )
+                raise _truncated(at + len(found))
             found += more
         return found
+
+
+def _truncated(offset: int) -> Damaged:
+    return _refused(1, "archive-truncated", "The file became shorter while it was read.", offset)
 
 
 def _refused(step: int, code: str, sentence: str, offset: int, entry: int = 0) -> Damaged:

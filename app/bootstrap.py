@@ -4,24 +4,28 @@ import os
 import secrets
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 
 from adapters.commit_signal import CommitSignal
 from adapters.embedded_postgres import EmbeddedPostgres
-from adapters.migrate import migrate
+from adapters.migrate import migrate, pending
+from adapters.postgres_blobs import PostgresBlobs
 from adapters.postgres_connect import open_pool
+from adapters.postgres_events import PostgresEvents
 from adapters.postgres_exports import PostgresExports
 from adapters.postgres_ledger_row import fix_host
 from adapters.postgres_log import PostgresLog
 from adapters.postgres_tokens import PostgresTokens
 from adapters.postgres_uploads import PostgresUploads
 from adapters.postgres_views import PostgresViews
+from adapters.schema_state import SchemaState
 from adapters.service_login import service_login
 from app.exports import Exports
 from app.ledger import Ledger
 from app.settings import Settings
+from domain.errors import Conflict
 
 POOL_CONNECTIONS = 10
 
@@ -58,17 +62,62 @@ def admin_url(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def database(settings: Settings) -> Iterator[str]:
-    """A migrated database; yields the URL with which the service connects."""
+    """A migrated database for one command, which joins a server that runs; yields the service's URL."""
     with admin_url(settings) as owner:
         migrate(owner)
-        if settings.database_url is not None:
-            yield settings.database_url
-        else:
-            yield service_login(owner, secrets.token_urlsafe(24))
+        yield settings.database_url or service_login(owner)
 
 
 @contextmanager
-def open_ledger(settings: Settings, url: str) -> Iterator[Ledger]:
+def own_database(settings: Settings) -> Iterator[str]:
+    """A migrated database for as long as a service needs it; yields the URL with which it connects.
+
+    An embedded one is this process's own, and is started again whenever it ends by itself.
+
+    Raises:
+        Conflict: `already-running`, `migration-changed`.
+        Forbidden: `database-rights-missing`.
+        Unavailable: `database-unavailable`, `postgres-absent`, `postgres-failed`.
+    """
+    if settings.database_url is not None:
+        migrate(settings.deedbook_admin_database_url or settings.database_url)
+        yield settings.database_url
+        return
+    with EmbeddedPostgres.open(settings.data_folder, share=False, keep=True) as server:
+        migrate(server.admin_url)
+        yield service_login(server.admin_url)
+
+
+@contextmanager
+def ready_database(settings: Settings) -> Iterator[str]:
+    """The URL with which the service connects to a database that somebody else migrates.
+
+    Raises:
+        Conflict: `migrations-pending`, `already-running`.
+    """
+    with ExitStack() as closing:
+        url = settings.database_url
+        if url is None:
+            folder = settings.data_folder
+            server = closing.enter_context(EmbeddedPostgres.open(folder, share=False, keep=True))
+            url = server.admin_url
+        names = pending(url)
+        if names:
+            raise Conflict(
+                "migrations-pending",
+                f"The database lacks {', '.join(names)}: run `deedbook migrate` first.",
+            )
+        yield url if settings.database_url is not None else service_login(url)
+
+
+@contextmanager
+def open_ledger(
+    settings: Settings,
+    url: str,
+    *,
+    clock: Callable[[], datetime] = now,
+    ids: Callable[[], str] = new_id,
+) -> Iterator[Ledger]:
     """A ledger over a migrated database, with its writer and signal running."""
     with ExitStack() as closing:
         pool = closing.enter_context(
@@ -77,16 +126,18 @@ def open_ledger(settings: Settings, url: str) -> Iterator[Ledger]:
         fix_host(pool, settings.deedbook_host)
         signal = closing.enter_context(CommitSignal(url, pooled=settings.deedbook_pooled))
         log = closing.enter_context(
-            PostgresLog(url, pool, signal=signal, now=now, pooled=settings.deedbook_pooled)
+            PostgresLog(url, pool, signal=signal, now=clock, pooled=settings.deedbook_pooled)
         )
-        views = PostgresViews(pool)
         yield Ledger(
             log=log,
-            views=views,
+            views=PostgresViews(pool),
+            events=PostgresEvents(pool),
             uploads=PostgresUploads(pool),
+            blobs=PostgresBlobs(pool),
             exports=Exports(log, PostgresExports(pool)),
-            tokens=PostgresTokens(pool, random_bytes=random_bytes, now=now),
+            tokens=PostgresTokens(pool, random_bytes=random_bytes, now=clock),
+            schema=SchemaState(pool),
             signal=signal,
-            new_id=new_id,
+            new_id=ids,
             monotonic=time.monotonic,
         )

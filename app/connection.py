@@ -82,7 +82,7 @@ def choose(
     The file's token and project belong to the file's URL: another ledger is never sent them.
     """
     named = url or settings.deedbook_url
-    default = f"http://{_host(settings.deedbook_listen)}:{settings.deedbook_port}"
+    default = f"http://{address_to_connect(settings.deedbook_listen)}:{settings.deedbook_port}"
     chosen = (named or (kept.url if kept else default)).rstrip("/")
     if kept is not None and kept.url.rstrip("/") != chosen:
         kept = None
@@ -93,8 +93,8 @@ def choose(
     )
 
 
-def _host(listen: str) -> str:
-    """An address to connect to, for one to listen on."""
+def address_to_connect(listen: str) -> str:
+    """How a URL names this machine, when it listens on an address."""
     if listen in {"0.0.0.0", "::", ""}:  # noqa: S104 -- recognised here, not bound
         return "127.0.0.1"
     return f"[{listen}]" if ":" in listen else listen

@@ -12,9 +12,12 @@ from functools import partial
 import msgspec
 
 from adapters.commit_signal import CommitSignal
+from adapters.postgres_blobs import PostgresBlobs
+from adapters.postgres_events import PostgresEvents
 from adapters.postgres_tokens import PostgresTokens
 from adapters.postgres_uploads import PostgresUploads
 from adapters.postgres_views import PostgresViews
+from adapters.schema_state import SchemaState
 from app.exports import Exports
 from domain import artifact, canonical, run
 from domain.citation import Citation, check_citations
@@ -67,6 +70,13 @@ class RequestKey(msgspec.Struct, frozen=True):
     request_sha256: bytes
 
 
+class Uploaded(msgspec.Struct, frozen=True):
+    """Names content that was uploaded before: its digest and size in bytes."""
+
+    digest: str
+    size_bytes: int
+
+
 class EventInput(msgspec.Struct, frozen=True, kw_only=True):
     """An event as a caller proposes it; with `content`, its digest and size are filled in."""
 
@@ -98,20 +108,26 @@ class Ledger:
         *,
         log: EventLog,
         views: PostgresViews,
+        events: PostgresEvents,
         uploads: PostgresUploads,
+        blobs: PostgresBlobs,
         exports: Exports,
         tokens: PostgresTokens,
+        schema: SchemaState,
         signal: CommitSignal,
         new_id: Callable[[], str],
         monotonic: Callable[[], float],
     ) -> None:
         self.log = log
         self.views = views
+        self.events = events
         self.uploads = uploads
+        self.blobs = blobs
         self.exports = exports
         self.tokens = tokens
+        self.schema = schema
         self.signal = signal
-        self._new_id = new_id
+        self.new_id = new_id
         self._monotonic = monotonic
 
     def create_project(
@@ -178,7 +194,7 @@ class Ledger:
                 "batch-too-large", f"A batch has 1 to {MAX_BATCH_EVENTS} events, not {len(events)}."
             )
         checked = [
-            _pointed(f"/events/{index}", partial(self._check, given))
+            _pointed(f"/events/{index}", partial(self._check, project, given))
             for index, given in enumerate(events)
         ]
         versions = dict(preconditions or {})
@@ -194,7 +210,7 @@ class Ledger:
         project: str,
         kind: str,
         key: str,
-        content: bytes,
+        content: bytes | Uploaded,
         *,
         media_type: str = artifact.MARKDOWN,
         title: str | None = None,
@@ -213,6 +229,10 @@ class Ledger:
             Invalid: The kind, key, media type, citations or text break a rule.
         """
         stream = artifact_stream(kind, key)
+        if isinstance(content, Uploaded):
+            digest, size_bytes = content.digest, content.size_bytes
+        else:
+            digest, size_bytes = digest_of(content), len(content)
         state = artifact.ArtifactState()
         if unless_same:
             latest = self.views.latest_digest(project, kind, key)
@@ -220,8 +240,8 @@ class Ledger:
         proposed = artifact.decide(
             state,
             artifact.WriteArtifact(
-                digest=digest_of(content),
-                size_bytes=len(content),
+                digest=digest,
+                size_bytes=size_bytes,
                 media_type=media_type,
                 title=title,
                 citations=citations,
@@ -239,7 +259,7 @@ class Ledger:
                     type="ArtifactWritten",
                     data=msgspec.to_builtins(proposed[0]),
                     id=event_id,
-                    content=content,
+                    content=None if isinstance(content, Uploaded) else content,
                 )
             ],
             actor=actor,
@@ -301,7 +321,7 @@ class Ledger:
                 state = run.evolve(state, parse(entry.line).data)
         return state
 
-    def _check(self, given: EventInput) -> _Checked:
+    def _check(self, project: str, given: EventInput) -> _Checked:
         """One proposed event against the grammar, its type's struct and its stream."""
         stream = parse_stream(given.stream)
         if given.id is not None and UUID.fullmatch(given.id) is None:
@@ -316,12 +336,15 @@ class Ledger:
             parse_digest(content.digest)
             _check_media_type(content.media_type)
         if isinstance(data, ArtifactWritten):
-            data = _check_artifact(data, stream, given.content)
-        return _Checked(stream, given.stream, data, given.id or self._new_id(), given.content)
+            raw = given.content
+            if raw is None and _is_checked(data, stream):
+                raw = self.uploads.read(project, parse_digest(data.digest))
+            data = _check_artifact(data, stream, raw)
+        return _Checked(stream, given.stream, data, given.id or self.new_id(), given.content)
 
     def _checked(self, name: str, data: EventData) -> _Checked:
         canonical.check(msgspec.to_builtins(data))
-        return _Checked(parse_stream(name), name, data, self._new_id(), None)
+        return _Checked(parse_stream(name), name, data, self.new_id(), None)
 
     def _request(
         self,
@@ -460,6 +483,12 @@ def _with_content(type_name: str, value: object, content: bytes) -> object:
             )
     filled = {**inner, **facts}
     return filled if type_name == "ArtifactWritten" else {**value, "content": filled}
+
+
+def _is_checked(data: ArtifactWritten, stream: Stream) -> bool:
+    """Whether there are rules about the content itself: it is text, or typed JSON."""
+    typed = isinstance(stream, ArtifactStream) and stream.kind in artifact.IMPLEMENTATION_KINDS
+    return typed or data.media_type.startswith("text/")
 
 
 def _check_artifact(

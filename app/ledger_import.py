@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.git_import import PATCHSET, NewVersion
+from app.git_versions import Document, NewVersion, Recorded, recorded_in, source_path
 from app.ledger import EventInput, Ledger
 from domain.errors import NotFound
 
@@ -22,21 +22,32 @@ class LedgerAppender:
         self._actor = actor
         self._title = title
 
-    def recorded_commits(self, project: str) -> set[str]:
-        """The commits whose patch set is recorded; opens the project when there is none."""
+    def open(self, project: str) -> None:
+        """Make sure that the project exists."""
+        try:
+            self._ledger.log.head(project)
+        except NotFound:
+            self._ledger.create_project(project, title=self._title or project, actor=self._actor)
+
+    def recorded(self, project: str) -> Recorded:
+        """What the project holds; nothing when there is none."""
         try:
             position = self._ledger.position(project, None)
         except NotFound:
-            self._ledger.create_project(project, title=self._title or project, actor=self._actor)
-            return set()
-        found: set[str] = set()
+            return Recorded()
+        found: list[Document] = []
         after: tuple[str, str] | None = None
-        while page := self._ledger.views.artifacts(
-            project, position, kind=PATCHSET, after=after, limit=PAGE
-        ):
-            found.update(row.key for row in page)
+        while page := self._ledger.views.artifacts(project, position, after=after, limit=PAGE):
+            found += [Document(row.kind, row.key, row.position, row.digest) for row in page]
             after = (page[-1].kind, page[-1].key)
-        return found
+        return recorded_in(position, found)
+
+    def path_of(self, project: str, document: Document) -> str | None:
+        """The path in a repository that the document's latest version came from, if from one."""
+        at = document.position
+        return next(
+            (source_path(entry.line) for entry in self._ledger.log.read(project, at - 1, at)), None
+        )
 
     def stage(self, project: str, content: bytes) -> None:
         """Upload a large content before the events that name it."""

@@ -6,12 +6,15 @@ with `_FILE` behind it.
 
 import os
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
 from domain.errors import Malformed
 
 MAX_SECRET_FILE_BYTES = 8_192
+CHECKOUT = Path(__file__).parent.parent
+"""The folder of this program; a checkout has `run.py` in it, an installed package has not."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
@@ -25,7 +28,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         deedbook_data: The data folder.
         deedbook_host: The ledger's host name, part of every log's origin; fixed at the first start.
         deedbook_listen: Address to serve on.
-        deedbook_port: Port to serve on.
+        deedbook_port: Port to serve on; 0: any free one.
+        deedbook_access_log: Write a line for every request, on standard error.
+        deedbook_repository: The git repository that `up` imports at the first start; unset: the one
+            in which this program stands.
         deedbook_url: Where the command line finds a ledger.
         deedbook_token: With which token.
         deedbook_project: And which project it means when none is named.
@@ -35,9 +41,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     deedbook_admin_database_url: str | None = None
     deedbook_pooled: bool = False
     deedbook_data: str = ".deedbook"
-    deedbook_host: str = "ledger.localhost"
+    deedbook_host: Annotated[
+        str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,200}[a-z0-9])?\Z")
+    ] = "ledger.localhost"
     deedbook_listen: str = "127.0.0.1"
-    deedbook_port: int = 8000
+    deedbook_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8000
+    deedbook_access_log: bool = False
+    deedbook_repository: str | None = None
     deedbook_url: str | None = None
     deedbook_token: str | None = None
     deedbook_project: str | None = None
@@ -52,6 +62,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         return Path(self.deedbook_data).expanduser().absolute()
 
     @property
+    def repository(self) -> Path:
+        """The git repository that the first start imports."""
+        if self.deedbook_repository is not None:
+            return Path(self.deedbook_repository).expanduser().absolute()
+        return CHECKOUT if (CHECKOUT / "run.py").exists() else Path.cwd()
+
+    @property
     def embedded(self) -> bool:
         """Whether the ledger brings its own Postgres."""
         return self.database_url is None
@@ -61,10 +78,10 @@ SECRETS = ("DATABASE_URL", "DEEDBOOK_ADMIN_DATABASE_URL", "DEEDBOOK_TOKEN")
 
 
 def read_settings(environment: dict[str, str] | None = None) -> Settings:
-    """The settings from the environment.
+    """The settings from the environment; an empty variable is an unset one.
 
     Raises:
-        Malformed: `invalid-parameter`, naming the variable.
+        Malformed: `invalid-parameter`, naming the variable, and never saying what a secret is.
     """
     variables = dict(os.environ if environment is None else environment)
     given = {
@@ -72,17 +89,28 @@ def read_settings(environment: dict[str, str] | None = None) -> Settings:
     }
     for name in SECRETS:
         file_name = variables.get(f"{name}_FILE")
+        if file_name and name in given:
+            raise Malformed("invalid-parameter", f"Set {name} or {name}_FILE, not both.")
         if file_name:
             given[name] = _secret(name, Path(file_name))
     try:
         return msgspec.convert(given, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise Malformed("invalid-parameter", f"A setting is wrong: {error}.") from None
+        what, _, place = str(error).partition(" - at `$.")
+        name = place.removesuffix("`")
+        raise Malformed("invalid-parameter", f"The setting {name} is wrong: {what}.") from None
 
 
 def _secret(name: str, file: Path) -> str:
     try:
         with file.open("rb") as opened:
-            return opened.read(MAX_SECRET_FILE_BYTES).decode().strip()
+            content = opened.read(MAX_SECRET_FILE_BYTES + 1)
+        text = content.decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise Malformed("invalid-parameter", f"{name}_FILE cannot be read: {error}.") from None
+    if not text or len(content) > MAX_SECRET_FILE_BYTES:
+        raise Malformed(
+            "invalid-parameter",
+            f"{name}_FILE names {file}, which should hold 1 to {MAX_SECRET_FILE_BYTES} bytes.",
+        )
+    return text

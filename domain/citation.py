@@ -146,6 +146,7 @@ _TRIPLET = re.compile(r"%(?:([0-9A-Fa-f]{2}))?")
 _FOREIGN = re.compile(r"[^A-Za-z0-9._~:/?@!$&'()*+,;=%-]")
 _HOST = re.compile(r"(?=.{1,254}$)[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_-]{1,63})*\.?")
 _PORT = re.compile(r"[0-9]{0,5}")
+_TARGET = re.compile("citation:[0-9]", re.IGNORECASE)
 _URN = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]{0,30}[A-Za-z0-9]):([^?#]+)")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 # Characters that IDNA 2003 (which Python has) maps to another name than IDNA 2008 does.
@@ -216,7 +217,11 @@ def _urn(rest: str, pointer: str) -> str:
         raise _invalid(
             "A urn is written urn:<namespace>:<name>, as in urn:isbn:0451450523.", pointer
         )
-    return f"urn:{found[1].lower()}:{_encoded(found[2] + rest[found.end() :], decode=False)}"
+    name, mark, fragment = rest[found.start(2) :].partition("#")
+    return (
+        f"urn:{found[1].lower()}:{_encoded(name, decode=False)}{mark}"
+        f"{_encoded(fragment, decode=False)}"
+    )
 
 
 def _host(host: str, pointer: str) -> str:
@@ -274,6 +279,8 @@ def _without_dots(path: str) -> str:
 
 def _links(markdown: str) -> Iterator[tuple[int, int]]:
     """(number, line) of each link target that is spelled `citation:` and digits."""
+    if _TARGET.search(markdown) is None:
+        return  # as most texts; the scanner takes a target as it is spelled
     for target, line in destinations(markdown):
         scheme, _, digits = target.partition(":")
         if scheme.lower() == "citation" and digits.isascii() and digits.isdigit():

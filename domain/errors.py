@@ -1,7 +1,7 @@
 """What can go wrong, as a small closed set: each error has a stable code and reads as a sentence.
 
 The code is the contract with callers (RFC 9457 `code`, CLI `--json`); the HTTP status that belongs
-to it stands in one table, in `app/problems.py`.
+to it stands in one table, in `app/http/problems.py`.
 """
 
 from collections.abc import Mapping

@@ -5,7 +5,7 @@ in a stream likewise; an append is atomic and durable before it is answered; a r
 idempotency key, or the same event ids and content, gets its first answer; nothing is ever changed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import msgspec
@@ -115,6 +115,20 @@ class EventLog(Protocol):
         Raises:
             Conflict: `event-id-conflict`.
             Invalid: `idempotency-key-reused`.
+        """
+
+    def import_log(
+        self, project: str, origin: str, lines: Iterable[bytes], blobs: Iterable[Blob]
+    ) -> LogHead:
+        """Open a log with events as they were recorded elsewhere; all or nothing.
+
+        The lines keep their positions, times and origin; the caller has verified them. Contents are
+        taken first, a few at a time; whatever either iterable raises leaves nothing behind.
+
+        Raises:
+            Conflict: `project-exists`.
+            Damaged: `event-malformed`: no ledger can have recorded this.
+            Unavailable: `database-unavailable` (nothing was recorded) or `outcome-unknown`.
         """
 
     def head(self, project: str) -> LogHead:

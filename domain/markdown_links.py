@@ -1,8 +1,9 @@
 """The link destinations in a Markdown text, found without rendering it, in linear time.
 
 A scanner and not a parser: it knows fences, indented code, code spans, comments, escapes, inline
-links, autolinks and reference definitions of CommonMark 0.31, and reports only destinations without
-spaces. It never backtracks over the text, so hostile input costs what its length costs.
+links, autolinks and reference definitions of CommonMark 0.31, and passes over destinations with
+escapes or parentheses in them. It never backtracks over the text, so hostile input costs what its
+length costs.
 """
 
 import re
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 
 _FENCE = re.compile(r"(?:[ \t>]|[-*+][ \t]|\d{1,9}[.)][ \t])*(`{3,}(?=[^`]*$)|~{3,})")
 _ITEM = re.compile(r"[ \t>]*(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)")
+_INDENTED = re.compile(r" {4}| {0,3}\t")
 _COMMENT = re.compile(r" {0,3}<!--")
 _TICKS = re.compile(r"`+")
 _MARK = re.compile(r"[\\`<\[\]\n]")
@@ -44,7 +46,7 @@ def _prose(markdown: str) -> Iterator[tuple[str, int]]:
     block: list[str] = []
     fence = ""
     in_comment = in_list = in_code = False
-    after_blank = True
+    afresh = True  # no paragraph goes on
     for number, line in enumerate(re.split(r"\r\n|\n|\r", markdown), 1):
         if in_comment:
             in_comment = "-->" not in line
@@ -54,14 +56,14 @@ def _prose(markdown: str) -> Iterator[tuple[str, int]]:
             if len(closing) >= len(fence) and closing.strip(fence[0]) == "":
                 fence = ""
             continue
-        opened = _FENCE.match(line)
         blank = not line.strip(" \t>")
-        if after_blank and not blank and not line.startswith((" ", "\t")):
+        if afresh and not blank and not line.startswith((" ", "\t")):
             in_list = False
         in_list = in_list or _ITEM.match(line) is not None
-        indented = line.startswith(("    ", "\t")) and not in_list
-        in_code = indented and (in_code or after_blank) and not blank
-        if blank or opened or in_code or _COMMENT.match(line):
+        indented = _INDENTED.match(line) is not None and not in_list
+        in_code = indented and (in_code or afresh) and not blank
+        opened = None if indented else _FENCE.match(line)
+        if blank or opened or in_code or (not indented and _COMMENT.match(line)):
             if block:
                 yield "\n".join(block), number - len(block)
                 block = []
@@ -71,7 +73,7 @@ def _prose(markdown: str) -> Iterator[tuple[str, int]]:
                 in_comment = "-->" not in line[line.index("<!--") + 4 :]
         else:
             block.append(line)
-        after_blank = blank or in_code
+        afresh = not block
     if block:
         yield "\n".join(block), number - len(block) + 1
 

@@ -16,6 +16,13 @@ _KIND = re.compile(r"[A-Z][A-Z0-9_]{0,31}")
 _RUN_ID = re.compile(r"[a-z0-9-]{1,36}")
 _DEVICE = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]", re.IGNORECASE)
 _KEPT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+_PLAIN = re.compile(
+    r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z))[a-z0-9_](?:[a-z0-9._-]{0,88}[a-z0-9_-])?"
+)
+"""Keys that are their own escape: most of them."""
+_SPELLED = tuple(chr(byte) if byte in _KEPT else f"={byte:02x}" for byte in range(256))
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SEGMENT = re.compile(r"((?:[A-Za-z0-9._-]|=[0-9a-f]{2})+)(?:\+([0-9a-f]+))?")
 
 
@@ -74,16 +81,18 @@ def check_key(key: str) -> None:
     Raises:
         Invalid: `validation-failed`, or `nul-character`.
     """
+    escape_key(key)
+
+
+def _check_characters(key: str) -> None:
     if "\0" in key:
         raise Invalid("nul-character", "A key must not contain NUL.", pointer="/key")
     if key in {"", ".", ".."} or "/" in key:
         raise _invalid("A key is not empty, not . or .., and has no slash.", "/key")
-    if any(ord(c) < 32 or 127 <= ord(c) < 160 for c in key):
+    if _CONTROL.search(key):
         raise _invalid("A key has no control characters.", "/key")
-    if any(0xD800 <= ord(c) < 0xE000 for c in key):
+    if _SURROGATE.search(key):
         raise _invalid("A key has no half of a surrogate pair.", "/key")
-    if len(key) > MAX_SEGMENT_BYTES or len(_escaped(key)) > MAX_SEGMENT_BYTES:
-        raise _invalid(f"A key has at most {MAX_SEGMENT_BYTES} bytes when escaped.", "/key")
 
 
 def artifact_stream(kind: str, key: str) -> str:
@@ -129,8 +138,13 @@ def escape_key(key: str) -> str:
     Raises:
         Invalid: The key is outside the grammar; see `check_key`.
     """
-    check_key(key)
-    return _escaped(key)
+    if _PLAIN.fullmatch(key):
+        return key
+    _check_characters(key)
+    segment = _escaped(key) if len(key) <= MAX_SEGMENT_BYTES else key
+    if len(segment) > MAX_SEGMENT_BYTES:
+        raise _invalid(f"A key has at most {MAX_SEGMENT_BYTES} bytes when escaped.", "/key")
+    return segment
 
 
 def unescape_key(segment: str) -> str:
@@ -139,6 +153,8 @@ def unescape_key(segment: str) -> str:
     Raises:
         Invalid: `validation-failed`.
     """
+    if _PLAIN.fullmatch(segment):
+        return segment
     found = _SEGMENT.fullmatch(segment)
     if found is not None:
         parts = found[1].split("=")
@@ -156,19 +172,20 @@ def unescape_key(segment: str) -> str:
 
 def _escaped(key: str) -> str:
     raw = key.encode("utf-8")
-    out: list[str] = []
-    for at, byte in enumerate(raw):
-        kept = byte in _KEPT
-        if byte == 0x2E and at in {0, len(raw) - 1}:
-            kept = False
-        if byte == 0x2D and at == 0:
-            kept = False
-        out.append(chr(byte) if kept else f"={byte:02x}")
-    if _DEVICE.fullmatch("".join(out).partition(".")[0]):
+    out = [_SPELLED[byte] for byte in raw]
+    if raw[0] in b".-":
         out[0] = f"={raw[0]:02x}"
+    if raw[-1] == 0x2E:
+        out[-1] = "=2e"
+    segment = "".join(out)
+    if _DEVICE.fullmatch(segment.partition(".")[0]):
+        out[0] = f"={raw[0]:02x}"
+        segment = "".join(out)
+    if segment == segment.lower():
+        return segment
     letters = [part for part in out if len(part) == 1 and part.isalpha()]
     mask = sum(1 << index for index, letter in enumerate(letters) if letter.isupper())
-    return "".join(out) + (f"+{mask:x}" if mask else "")
+    return f"{segment}+{mask:x}"
 
 
 def _invalid(sentence: str, pointer: str) -> Invalid:

@@ -6,13 +6,12 @@ because similarity search depends on git's version, limits and settings.
 """
 
 import re
-from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
 
 from domain import canonical
-from domain.errors import Damaged
+from domain.errors import Damaged, Invalid
 
 SCHEMA: Final = "deedbook/patchset/v1"
 MEDIA_TYPE = "application/json"
@@ -170,18 +169,22 @@ def path_text(path: bytes) -> str:
 
 
 def path_bytes(text: str) -> bytes:
-    """The path that `path_text` spelled so."""
-    if not text.startswith('"'):
-        return text.encode("utf-8")
+    """The path that `path_text` spelled so; refuses every other spelling.
+
+    Raises:
+        Invalid: `validation-failed`.
+    """
     raw = bytearray()
-    for escape, plain in _QUOTED.findall(text[1:-1]):
-        if plain:
-            raw += plain.encode("utf-8")
-        elif len(escape) == 3:
+    inner = text[1:-1] if text.startswith('"') else ""
+    for escape, plain in _QUOTED.findall(inner):
+        if len(escape) == 3:
             raw.append(int(escape, 8))
         else:
-            raw.append(_BYTES[escape])
-    return bytes(raw)
+            raw += bytes([_BYTES[escape]]) if escape in _BYTES else plain.encode("utf-8", "replace")
+    path = bytes(raw) if text.startswith('"') else text.encode("utf-8", "replace")
+    if path_text(path) != text:
+        raise Invalid("validation-failed", "This is not the spelling of a path.", pointer="/path")
+    return path
 
 
 def _quoted(c: str) -> str:
@@ -193,11 +196,3 @@ def _quoted(c: str) -> str:
     if 0xD800 <= code <= 0xDFFF:
         return f"\\{code - 0xDC00:03o}"
     return c
-
-
-def total_lines(files: Sequence[FileChange]) -> tuple[int, int]:
-    """Lines (added, deleted) over all files that have lines."""
-    return (
-        sum(one.lines_added or 0 for one in files),
-        sum(one.lines_deleted or 0 for one in files),
-    )

@@ -214,6 +214,7 @@ def select(scope: Scope, run_events: Iterable[EventData]) -> Selection:
 
 
 class _Version(msgspec.Struct, frozen=True):
+    name: ArtifactStream
     version: int
     position: int
     sha256: bytes
@@ -248,8 +249,8 @@ class BundleFold:
         self._origin = origin
         self._selection = selection
         self._frontier: list[bytes] = []
-        self._latest: dict[str, _Version] = {}
-        self._named: dict[tuple[str, int], _Version] = {}
+        self._names: dict[str, ArtifactStream] = {}
+        self._shown: dict[tuple[str, int], _Version] = {}
         self._erased: dict[bytes, int] = {}
         self._runs: dict[str, RunFold] = {}
 
@@ -285,10 +286,14 @@ class BundleFold:
                 pass
 
     def _write(self, recorded: Recorded, data: ArtifactWritten) -> None:
-        wanted = self._selection.versions
-        if wanted is not None and (recorded.stream, recorded.version) not in wanted:
+        stream, wanted = recorded.stream, self._selection.versions
+        name = self._names.get(stream)
+        if name is None:
+            name = self._names[stream] = _artifact_of(recorded)
+        if wanted is not None and (stream, recorded.version) not in wanted:
             return
         version = _Version(
+            name,
             recorded.version,
             recorded.position,
             parse_digest(data.digest),
@@ -296,10 +301,8 @@ class BundleFold:
             data.media_type,
             canonical.write(data.citations) if data.citations else None,
         )
-        if wanted is None:
-            self._latest[recorded.stream] = version
-        else:
-            self._named[recorded.stream, recorded.version] = version
+        # Of one version, or of the latest only: the key decides which of them stays.
+        self._shown[stream, 0 if wanted is None else recorded.version] = version
 
     def finish(self, events: Measure, leaves: Measure) -> Bundle:
         """All members, in order.
@@ -310,12 +313,8 @@ class BundleFold:
         """
         planned: list[_Planned] = []
         erased: list[ErasedContent] = []
-        if self._selection.versions is None:
-            for stream, version in self._latest.items():
-                self._plan_artifact(stream, version, planned, erased)
-        else:
-            for (stream, _), version in self._named.items():
-                self._plan_artifact(stream, version, planned, erased)
+        for version in self._shown.values():
+            self._plan_artifact(version, planned, erased)
         for stream, fold in self._runs.items():
             self._plan_run(_run_id(stream), fold, planned, erased)
         whole = self._selection.scope.run is None
@@ -348,18 +347,9 @@ class BundleFold:
         )
 
     def _plan_artifact(
-        self,
-        stream: str,
-        version: _Version,
-        planned: list[_Planned],
-        erased: list[ErasedContent],
+        self, version: _Version, planned: list[_Planned], erased: list[ErasedContent]
     ) -> None:
-        name = parse_stream(stream)
-        if not isinstance(name, ArtifactStream):
-            raise Damaged(
-                "event-malformed",
-                f"Position {version.position}: an artifact is written in its own stream.",
-            )
+        name = version.name
         described = Described(
             what="artifact",
             kind=name.kind,
@@ -506,10 +496,19 @@ def _order_of_erased(one: ErasedContent) -> tuple[int, str, int]:
     return (one.position or 0, one.digest, one.version or 0)
 
 
+def _artifact_of(recorded: Recorded) -> ArtifactStream:
+    name = parse_stream(recorded.stream)
+    if not isinstance(name, ArtifactStream):
+        raise Damaged(
+            "event-malformed",
+            f"Position {recorded.position}: an artifact is written in its own stream.",
+        )
+    return name
+
+
 def _run_id(stream: str) -> str:
     name = parse_stream(stream)
-    if not isinstance(name, RunStream):
-        raise Damaged("event-malformed", f"{stream[:80]!r} is not the stream of a run.")
+    assert isinstance(name, RunStream)
     return name.run_id
 
 

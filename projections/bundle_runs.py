@@ -34,6 +34,9 @@ WORDS: dict[type[EventData], str] = {
 }
 """How the content of a record is called in its file name."""
 
+OTHER_WORD = "content"
+"""For a record that is none of these."""
+
 
 class RecordContent(msgspec.Struct, frozen=True, omit_defaults=True):
     """The content of a record: its file, or the position at which it was erased."""
@@ -103,7 +106,7 @@ class RunFold:
                 RecordFile(
                     recorded.version,
                     recorded.position,
-                    WORDS.get(type(data), "content"),
+                    WORDS.get(type(data), OTHER_WORD),
                     content,
                     parse_digest(content.digest),
                 )

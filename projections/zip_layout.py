@@ -35,6 +35,11 @@ def local_header(path: str, size_bytes: int, crc32: int) -> bytes:
     return fixed + name + extra
 
 
+def local_bytes(path_bytes: int, size_bytes: int) -> int:
+    """How long the header is for a path of so many bytes."""
+    return LOCAL_BYTES + path_bytes + (20 if size_bytes >= MAX_32 else 0)
+
+
 def central_record(path: str, size_bytes: int, crc32: int, offset: int) -> bytes:
     """A file's record in the central directory; `offset` is that of its local header."""
     name = path.encode("utf-8")

@@ -4,12 +4,14 @@ import os
 import secrets
 from collections.abc import Iterator
 
+import httpx2
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.migrate import migrate
+from tests.serving import Served, serve
 
 TEMPLATE = "deedbook_template"
 
@@ -46,3 +48,31 @@ def database_url(postgres_server: str, template_database: str) -> Iterator[str]:
     yield make_conninfo(postgres_server, dbname=name)
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def served(postgres_server: str, template_database: str) -> Iterator[Served]:
+    """A ledger over HTTP that many tests share: each opens projects of its own."""
+    name = f"served_{secrets.token_hex(6)}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}")
+    with serve(make_conninfo(postgres_server, dbname=name)) as running:
+        yield running
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def http(served: Served) -> Iterator[httpx2.Client]:
+    """A client with an admin's token."""
+    with served.client() as client:
+        yield client
+
+
+@pytest.fixture
+def project(http: httpx2.Client) -> str:
+    """The slug of a fresh project at position 1."""
+    slug = f"p-{secrets.token_hex(6)}"
+    made = http.post("/v1/projects", json={"slug": slug, "title": "A project"})
+    assert made.status_code == 201, made.text
+    return slug

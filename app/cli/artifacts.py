@@ -1,14 +1,32 @@
 """`artifact`: write and read artifacts."""
 
+import os
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from app.cli.choices import Group, chosen
 
+if TYPE_CHECKING:
+    from domain.citation import CitationInput
+
 MAX_CITATIONS_BYTES = 1024 * 1024
+MEDIA_TYPES = {
+    ".csv": "text/csv",
+    ".html": "text/html",
+    ".json": "application/json",
+    ".markdown": "text/markdown",
+    ".md": "text/markdown",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
+    ".yaml": "application/yaml",
+    ".yml": "application/yaml",
+}
+"""By the end of a file's name; a table of the machine's would say something else elsewhere."""
 
 Members = dict[str, object]
 
@@ -49,19 +67,24 @@ def put(
 ) -> None:
     """Write FILE (- is standard input) as the next version of an artifact.
 
-    Kind, key, title and media type that are not given are taken from the file's path and front
-    matter, and said.
+    Of a Markdown file, kind, key and title that are not given are taken from its path in the
+    repository and its front matter, as `import git` does, and said.
     """
     from app.cli.output import remark, show_one
     from app.remote_artifacts import Proposal, put_artifact
 
     content = _read(file)
-    guessed = _guess(file, content)
+    named_type = media_type or _media_type(file, kind)
+    guessed_kind, guessed_key, guessed_title = _guess(file, content, named_type)
+    if not (kind or guessed_kind) or not (key or guessed_key):
+        raise click.UsageError(
+            "Give --kind and --key: they can be taken from a Markdown file only."
+        )
     proposal = Proposal(
-        kind=kind or guessed.kind,
-        key=key or guessed.key,
-        media_type=media_type or guessed.media_type,
-        title=title or guessed.title,
+        kind=kind or guessed_kind,
+        key=key or guessed_key,
+        media_type=named_type,
+        title=title or guessed_title,
         citations=_citations(citations),
     )
     if not (kind and key):
@@ -187,6 +210,61 @@ def diff(kind: str, key: str, old: int | None, new: int | None) -> None:
             output.flush()
         else:
             show_one(client.get(path, Members, params))
+
+
+def _media_type(file: str, kind: str | None) -> str:
+    """What a file is, by its name; on standard input, by the kind."""
+    from domain.artifact import IMPLEMENTATION_KINDS, MARKDOWN
+
+    if file == "-":
+        return "application/json" if kind in IMPLEMENTATION_KINDS else MARKDOWN
+    return MEDIA_TYPES.get(Path(file).suffix.lower(), "application/octet-stream")
+
+
+def _guess(file: str, content: bytes, media_type: str) -> tuple[str, str, str | None]:
+    """Kind, key and title of a Markdown document; kind and key are empty when nothing says them."""
+    from domain.artifact import MARKDOWN
+    from domain.documents import recognise, title_of
+
+    if media_type != MARKDOWN:
+        return "", "", None
+    text = content.decode("utf-8", "replace")
+    if file == "-":
+        return "", "", title_of(text)
+    return recognise(_path_in_repository(Path(file)), text)
+
+
+def _path_in_repository(file: Path) -> str:
+    """The file's path as a repository around it has it, else the one from the working folder."""
+    from domain.patchset import path_text
+
+    place = file.resolve()
+    tops = (folder for folder in place.parents if (folder / ".git").exists())
+    top = next(tops, Path.cwd().resolve())
+    path = place.relative_to(top) if place.is_relative_to(top) else Path(place.name)
+    return path_text(os.fsencode(path.as_posix()))
+
+
+def _citations(file: Path | None) -> "tuple[CitationInput, ...]":
+    """The citations in a JSON file, checked as far as that needs no ledger."""
+    import msgspec
+
+    from domain import canonical
+    from domain.citation import CitationInput, cite
+    from domain.errors import Invalid, TooLarge
+
+    if file is None:
+        return ()
+    with file.open("rb") as opened:
+        raw = opened.read(MAX_CITATIONS_BYTES + 1)
+    if len(raw) > MAX_CITATIONS_BYTES:
+        raise TooLarge("body-too-large", f"{file} has more than {MAX_CITATIONS_BYTES} bytes.")
+    try:
+        given = msgspec.convert(canonical.read(raw), tuple[CitationInput, ...])
+    except msgspec.ValidationError as error:
+        raise Invalid("validation-failed", f"{file}: {error}.", pointer="/citations") from None
+    cite(given)
+    return given
 
 
 def _read(file: str) -> bytes:

@@ -32,11 +32,13 @@ def import_git_command(path: Path, create: bool, dry_run: bool) -> None:
     choices = chosen()
     slug = choices.named_project()
     with choices.client() as client:
-        target = RemoteAppender(client, create=create and not dry_run)
+        target = RemoteAppender(client, create=create)
         with Progress("commits", hidden=choices.quiet) as progress:
             report = import_git(target, path, slug, progress=progress, dry_run=dry_run)
+    if report.shallow:
+        warn("The clone is shallow: what is older than it holds is not imported.")
     for one in report.skipped:
-        warn(f"skipped {one.path} at {one.commit[:12]}: {one.reason}")
+        warn(f"skipped {one.path or 'the patch set'} at {one.commit[:12]}: {one.reason}")
     show(
         [{"kind": kind, "versions": count} for kind, count in report.versions.items()],
         {"kind": "KIND", "versions": "VERSIONS"},

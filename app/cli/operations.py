@@ -11,25 +11,35 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 
+LISTEN_HELP = "Address to listen on; also DEEDBOOK_LISTEN."
+PORT_HELP = "Port to listen on, 0 for any free one; also DEEDBOOK_PORT."
+
+
 @click.command("up", cls=Command)
-@click.option("--host", help="Address to listen on.", metavar="ADDRESS")
-@click.option("--port", type=click.IntRange(0, 65_535), help="Port to listen on.")
+@click.option("--listen", help=LISTEN_HELP, metavar="ADDRESS")
+@click.option("--port", type=click.IntRange(0, 65_535), help=PORT_HELP)
 @click.option("--no-import", is_flag=True, help="Do not import the repository at the first start.")
-def up_command(host: str | None, port: int | None, no_import: bool) -> None:
-    """Start a whole ledger here: database, first import, service."""
+def up_command(listen: str | None, port: int | None, no_import: bool) -> int:
+    """Start a whole ledger here: database, first import, service.
+
+    Ends with Ctrl-C or SIGTERM, which also stop the database: exit code 130 or 143.
+    """
     from app.up import up
 
-    up(_listening(host, port), first_import=not no_import)
+    return up(_listening(listen, port), first_import=not no_import, quiet=chosen().quiet)
 
 
 @click.command("serve", cls=Command)
-@click.option("--host", help="Address to listen on.", metavar="ADDRESS")
-@click.option("--port", type=click.IntRange(0, 65_535), help="Port to listen on.")
-def serve_command(host: str | None, port: int | None) -> None:
-    """Serve the API on the database of the settings, which must be migrated."""
+@click.option("--listen", help=LISTEN_HELP, metavar="ADDRESS")
+@click.option("--port", type=click.IntRange(0, 65_535), help=PORT_HELP)
+def serve_command(listen: str | None, port: int | None) -> int:
+    """Serve the API on the database of the settings, which must be migrated.
+
+    Ends with Ctrl-C or SIGTERM: exit code 130 or 143.
+    """
     from app.up import serve
 
-    serve(_listening(host, port))
+    return serve(_listening(listen, port))
 
 
 @click.command("migrate", cls=Command)
@@ -58,7 +68,7 @@ def rebuild_command(project: str | None, repair: bool) -> int:
     """
     from adapters.rebuild import rebuild
     from app.bootstrap import admin_url
-    from app.cli.output import show_one
+    from app.cli.output import show, show_one
     from app.progress import Progress
 
     choices = chosen()
@@ -67,7 +77,12 @@ def rebuild_command(project: str | None, repair: bool) -> int:
         Progress("rebuild", hidden=choices.quiet) as progress,
     ):
         report = rebuild(url, project, repair=repair, progress=progress)
-    show_one(report)
+    if choices.output == "table":
+        show_one(report.summary())
+        if report.differences:
+            show(report.differences, {"what": "DIFFERENCE", "place": "PLACE"})
+    else:
+        show_one(report)
     return failure.OK if report.equal or repair else failure.NOT_VERIFIED
 
 
@@ -87,13 +102,13 @@ def doctor_command(project: str | None, verify: bool) -> int:
     return failure.NOT_VERIFIED if any(one.result == "wrong" for one in findings) else failure.OK
 
 
-def _listening(host: str | None, port: int | None) -> "Settings":
+def _listening(listen: str | None, port: int | None) -> "Settings":
     """The settings, with the address that was given on the line."""
     import msgspec
 
     settings = chosen().settings()
     return msgspec.structs.replace(
         settings,
-        deedbook_listen=settings.deedbook_listen if host is None else host,
+        deedbook_listen=settings.deedbook_listen if listen is None else listen,
         deedbook_port=settings.deedbook_port if port is None else port,
     )

@@ -1,0 +1,79 @@
+"""The whole HTTP application: every endpoint, the document about them, and the layer around them."""
+
+from itertools import groupby
+
+import msgspec
+from anyio import CapacityLimiter
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.http import (
+    artifacts,
+    blobs,
+    events,
+    exports,
+    health,
+    imports,
+    openapi,
+    projects,
+    runs,
+    tokens,
+)
+from app.http.edge import Edge
+from app.http.endpoint import Endpoints
+from app.http.gate import Gate, request_id
+from app.http.problems import problem_response
+from app.ledger import Ledger
+from domain.errors import NotFound
+
+TOPICS: tuple[Endpoints, ...] = (
+    projects.endpoints,
+    artifacts.endpoints,
+    events.endpoints,
+    blobs.endpoints,
+    runs.endpoints,
+    exports.endpoints,
+    imports.endpoints,
+    tokens.endpoints,
+    health.endpoints,
+)
+THREADS = 96
+"""Use cases at once: appends wait here for their group's commit."""
+
+
+def create_application(ledger: Ledger) -> Starlette:
+    """The API over an open ledger, as an ASGI application."""
+    document = msgspec.json.encode(openapi.document(TOPICS))
+    threads = CapacityLimiter(THREADS)
+    declared = [endpoint for topic in TOPICS for endpoint in topic.all]
+    declared.sort(key=lambda endpoint: (endpoint.path.count("{"), endpoint.path))
+    routes = [
+        Route(path, Gate(ledger, list(group), threads))
+        for path, group in groupby(declared, key=lambda endpoint: endpoint.path)
+    ]
+
+    async def read_document(_request: Request) -> Response:
+        return Response(document, media_type="application/json")
+
+    application = Starlette(
+        routes=[Route("/openapi.json", read_document), *routes],
+        middleware=[Middleware(Edge, new_id=ledger.new_id)],
+        exception_handlers={HTTPException: _refuse},
+    )
+    application.router.redirect_slashes = False  # a wrong path is wrong; and a token stays here
+    return application
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """What no endpoint answers."""
+    assert isinstance(error, HTTPException)
+    return problem_response(
+        NotFound("not-found", f"There is nothing at {request.url.path[:200]}; see /openapi.json."),
+        instance=request.url.path,
+        request_id=request_id(request.scope),
+        headers=error.headers,
+    )
