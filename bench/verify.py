@@ -1,0 +1,72 @@
+"""`deedbook verify` against `sha256sum` of the same file: whole processes, start to end."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from bench.export import (
+    COUNT,
+    DOCUMENTS,
+    HIGH,
+    LARGE,
+    LOW,
+    download,
+    large_contents,
+    large_count,
+)
+from bench.ground import Ground, serving
+from bench.measure import Figure, race, rate_of, ratio
+from bench.samples import documents, fill
+from domain.errors import NotFound
+
+OURS, FLOOR = "deedbook verify", "sha256sum"
+LIMIT_SECONDS = 120.0
+
+
+def measure(ground: Ground, rounds: int) -> Iterator[Figure]:
+    """An export of many documents, and one of large contents."""
+    try:
+        small = ground.ledger.position(DOCUMENTS, None)
+    except NotFound:
+        small = fill(ground, DOCUMENTS, documents(COUNT, LOW, HIGH))
+    for project, position, name, target in (
+        (DOCUMENTS, small, f"{COUNT:,} documents", ""),
+        (LARGE, large_contents(ground), f"{large_count(ground)} x 20 MB", ">= 0.4"),
+    ):
+        file = ground.folder / f"{project}.zip"
+        with serving(ground) as service:
+            size = download(service, project, position, file)
+        megabytes = size / 1e6
+        rates = race(
+            {
+                OURS: partial(rate_of, megabytes, partial(_verify, ground, file)),
+                FLOOR: partial(rate_of, megabytes, partial(_sha256sum, file)),
+            },
+            rounds,
+        )
+        yield ratio(
+            f"verify an export of {name}, against sha256sum",
+            rates,
+            OURS,
+            FLOOR,
+            "MB/s",
+            target=target,
+        )
+        file.unlink()
+
+
+def _verify(ground: Ground, file: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-P", "-m", "app", "verify", str(file)],
+        env=ground.variables(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=LIMIT_SECONDS,
+        check=True,
+    )
+
+
+def _sha256sum(file: Path) -> None:
+    subprocess.run(["sha256sum", "--", str(file)], stdout=subprocess.DEVNULL, check=True)
