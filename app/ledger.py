@@ -8,6 +8,7 @@ import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 
@@ -22,12 +23,13 @@ from app.exports import Exports
 from domain import artifact, canonical, run
 from domain.citation import Citation, check_citations
 from domain.digest import digest_of, format_digest, parse_digest
-from domain.errors import Invalid, NotFound, StaleVersion, TooLarge
+from domain.errors import DeedbookError, Invalid, NotFound, StaleVersion, TooLarge
 from domain.events import (
     ERASURE_EVENTS,
     MAX_ACTOR_CHARACTERS,
     PROJECT_EVENTS,
     ArtifactWritten,
+    Content,
     EventData,
     ProjectChanged,
     ProjectCreated,
@@ -61,6 +63,11 @@ KEY = re.compile(r"[\x21-\x7e]{1,255}")
 APPEND_ATTEMPTS = 5
 APPEND_SECONDS = 30.0
 STREAM_PAGE = 1_000
+CONTENT = "/content"
+"""Where the content of an event stands, beside its data."""
+
+
+_Result = TypeVar("_Result")
 
 
 class RequestKey(msgspec.Struct, frozen=True):
@@ -93,6 +100,8 @@ class _Checked(msgspec.Struct, frozen=True):
     data: EventData
     id: str
     content: bytes | None
+    sha256: bytes = b""
+    """Of the content."""
 
 
 class Ledger:
@@ -199,7 +208,7 @@ class Ledger:
         ]
         versions = dict(preconditions or {})
         for name in versions:
-            parse_stream(name)
+            _stream(name, "/preconditions")
         request = self._request(project, checked, actor, versions, key)
         if not any(isinstance(one.stream, RunStream) for one in checked):
             return self.log.append(request)
@@ -251,21 +260,26 @@ class Ledger:
         )
         if not proposed:
             return Receipt(entries=())
-        return self.append(
-            project,
-            [
-                EventInput(
-                    stream=stream,
-                    type="ArtifactWritten",
-                    data=msgspec.to_builtins(proposed[0]),
-                    id=event_id,
-                    content=None if isinstance(content, Uploaded) else content,
-                )
-            ],
-            actor=actor,
-            preconditions={} if expected is None else {stream: expected},
-            key=request_key,
+        event = EventInput(
+            stream=stream,
+            type="ArtifactWritten",
+            data=msgspec.to_builtins(proposed[0]),
+            id=event_id,
+            content=None if isinstance(content, Uploaded) else content,
         )
+        try:
+            return self.append(
+                project,
+                [event],
+                actor=actor,
+                preconditions={} if expected is None else {stream: expected},
+                key=request_key,
+            )
+        except DeedbookError as error:
+            # Its caller gave no list of events.
+            if error.pointer is not None:
+                error.pointer = error.pointer.removeprefix("/events/0").removeprefix("/data")
+            raise
 
     def stage_blob(self, project: str, content: bytes) -> str:
         """Take content in before the append that names it; answers its digest."""
@@ -299,11 +313,12 @@ class Ledger:
                 return recalled
             expected = dict(preconditions)
             states: dict[str, run.RunState] = {}
-            for one in checked:
+            for index, one in enumerate(checked):
                 if isinstance(one.stream, RunStream):
                     state = states.get(one.name) or self._run_state(request.project, one.name)
                     expected.setdefault(one.name, state.version)
-                    states[one.name] = run.evolve(state, run.decide(state, one.data))
+                    event = _pointed(f"/events/{index}", partial(run.decide, state, one.data))
+                    states[one.name] = run.evolve(state, event)
             try:
                 return self.log.append(
                     msgspec.structs.replace(request, expected=tuple(sorted(expected.items())))
@@ -323,24 +338,26 @@ class Ledger:
 
     def _check(self, project: str, given: EventInput) -> _Checked:
         """One proposed event against the grammar, its type's struct and its stream."""
-        stream = parse_stream(given.stream)
+        stream = _stream(given.stream, "/stream")
         if given.id is not None and UUID.fullmatch(given.id) is None:
             raise Invalid("validation-failed", "An event id is a lower-case UUID.", pointer="/id")
-        value = given.data
+        value, sha256 = given.data, b""
         canonical.check(value, "/data")
         if given.content is not None:
-            value = _with_content(given.type, value, given.content)
+            sha256 = _sha256(given.content)
+            value = _with_content(given.type, value, given.content, sha256)
         data = read_data(given.type, value)
         _check_place(stream, given.stream, data)
         for content in contents_of(data):
-            parse_digest(content.digest)
-            _check_media_type(content.media_type)
+            _check_content(content, "/data" if content is data else "/data/content")
         if isinstance(data, ArtifactWritten):
             raw = given.content
             if raw is None and _is_checked(data, stream):
                 raw = self.uploads.read(project, parse_digest(data.digest))
             data = _check_artifact(data, stream, raw)
-        return _Checked(stream, given.stream, data, given.id or self.new_id(), given.content)
+        return _Checked(
+            stream, given.stream, data, given.id or self.new_id(), given.content, sha256
+        )
 
     def _checked(self, name: str, data: EventData) -> _Checked:
         canonical.check(msgspec.to_builtins(data))
@@ -384,11 +401,10 @@ class Ledger:
         blobs: dict[bytes, Blob] = {}
         for one in checked:
             if one.content is not None:
-                sha256 = hashlib.sha256(one.content).digest()
                 if len(one.content) > STAGED_ABOVE_BYTES:
                     self.uploads.stage(project, one.content)
-                blobs[sha256] = Blob(
-                    sha256,
+                blobs[one.sha256] = Blob(
+                    one.sha256,
                     len(one.content),
                     zlib.crc32(one.content),
                     None if len(one.content) > STAGED_ABOVE_BYTES else one.content,
@@ -426,12 +442,36 @@ def _check_title(title: str) -> None:
         )
 
 
-def _check_media_type(media_type: str) -> None:
-    if MEDIA_TYPE.fullmatch(media_type) is None:
+def _sha256(content: bytes) -> bytes:
+    if len(content) > MAX_BLOB_BYTES:
+        raise TooLarge(
+            "body-too-large",
+            f"The content has {len(content)} bytes, the limit is {MAX_BLOB_BYTES}.",
+            pointer=CONTENT,
+        )
+    return hashlib.sha256(content).digest()
+
+
+def _stream(name: str, pointer: str) -> Stream:
+    """What a stream's name says; a bad part of it is the whole name's fault to a caller."""
+    try:
+        return parse_stream(name)
+    except Invalid as error:
+        error.pointer = pointer
+        raise
+
+
+def _check_content(content: Content, pointer: str) -> None:
+    try:
+        parse_digest(content.digest)
+    except Invalid as error:
+        error.pointer = f"{pointer}/digest"
+        raise
+    if MEDIA_TYPE.fullmatch(content.media_type) is None:
         raise Invalid(
             "validation-failed",
             "A media type is written like text/markdown: lower case, without parameters.",
-            pointer="/media_type",
+            pointer=f"{pointer}/media_type",
         )
 
 
@@ -461,17 +501,13 @@ def _check_place(stream: Stream, name: str, data: EventData) -> None:
         )
 
 
-def _with_content(type_name: str, value: object, content: bytes) -> object:
+def _with_content(type_name: str, value: object, content: bytes, sha256: bytes) -> object:
     """The data with digest and size filled in from the content that came along."""
-    if len(content) > MAX_BLOB_BYTES:
-        raise TooLarge(
-            "body-too-large",
-            f"The content has {len(content)} bytes, the limit is {MAX_BLOB_BYTES}.",
-        )
     if not isinstance(value, dict):
         return value
-    facts = {"digest": digest_of(content), "size_bytes": len(content)}
-    inner = value if type_name == "ArtifactWritten" else value.get("content", {})
+    facts = {"digest": format_digest(sha256), "size_bytes": len(content)}
+    outside = type_name == "ArtifactWritten"
+    inner = value if outside else value.get("content", {})
     if not isinstance(inner, dict):
         return value
     for name, fact in facts.items():
@@ -479,10 +515,10 @@ def _with_content(type_name: str, value: object, content: bytes) -> object:
             raise Invalid(
                 "digest-mismatch",
                 f"The content has {name} {fact}, not {inner[name]!r}.",
-                pointer=f"/data/{name}",
+                pointer=f"/data/{name}" if outside else f"/data/content/{name}",
             )
     filled = {**inner, **facts}
-    return filled if type_name == "ArtifactWritten" else {**value, "content": filled}
+    return filled if outside else {**value, "content": filled}
 
 
 def _is_checked(data: ArtifactWritten, stream: Stream) -> bool:
@@ -495,9 +531,8 @@ def _check_artifact(
     data: ArtifactWritten, stream: Stream, content: bytes | None
 ) -> ArtifactWritten:
     """The rules of `domain.artifact`, as far as the content is at hand."""
-    check_citations(data.citations)
     text: str | None = None
-    if content is not None and (data.media_type.startswith("text/")):
+    if content is not None and data.media_type.startswith("text/"):
         text = _text(content)
     if isinstance(stream, ArtifactStream) and stream.kind in artifact.IMPLEMENTATION_KINDS:
         if data.media_type != "application/json":
@@ -507,20 +542,34 @@ def _check_artifact(
                 pointer="/data/media_type",
             )
         if content is not None:
-            canonical.read(content)
-    decided = artifact.decide(
-        artifact.ArtifactState(),
-        artifact.WriteArtifact(
-            digest=data.digest,
-            size_bytes=data.size_bytes,
-            media_type=data.media_type,
-            title=data.title,
-            citations=data.citations,
-            source=data.source,
-            text=text if data.media_type == artifact.MARKDOWN else None,
-        ),
-    )
+            _check_json(content)
+    try:
+        check_citations(data.citations)
+        decided = artifact.decide(
+            artifact.ArtifactState(),
+            artifact.WriteArtifact(
+                digest=data.digest,
+                size_bytes=data.size_bytes,
+                media_type=data.media_type,
+                title=data.title,
+                citations=data.citations,
+                source=data.source,
+                text=text if data.media_type == artifact.MARKDOWN else None,
+            ),
+        )
+    except Invalid as error:
+        if error.pointer != CONTENT:
+            error.pointer = f"/data{error.pointer}"
+        raise
     return decided[0]
+
+
+def _check_json(content: bytes) -> None:
+    try:
+        canonical.read(content)
+    except DeedbookError as error:
+        error.pointer = CONTENT
+        raise
 
 
 def _text(content: bytes) -> str:
@@ -530,19 +579,17 @@ def _text(content: bytes) -> str:
         raise Invalid(
             "validation-failed",
             f"The text is not UTF-8: bad byte at offset {error.start}.",
-            pointer="/content",
+            pointer=CONTENT,
         ) from None
     if "\0" in text:
-        raise Invalid(
-            "nul-character", "Text must not contain the NUL character.", pointer="/content"
-        )
+        raise Invalid("nul-character", "Text must not contain the NUL character.", pointer=CONTENT)
     return text
 
 
-def _pointed(pointer: str, check: Callable[[], _Checked]) -> _Checked:
+def _pointed(pointer: str, check: Callable[[], _Result]) -> _Result:
     """Run a check, and put the place of its subject before the pointer of its error."""
     try:
         return check()
-    except Invalid as error:
+    except DeedbookError as error:
         error.pointer = pointer + (error.pointer or "")
         raise
