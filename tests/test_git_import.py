@@ -502,6 +502,7 @@ def test_what_the_ledger_refuses_is_left_out_and_the_rest_recorded_in_order(
         Invalid("blob-not-found", "The upload is gone."),
         Invalid("validation-failed", "An actor.", pointer="/actor"),
         Invalid("validation-failed", "Odd.", pointer="/events/x"),
+        Invalid("validation-failed", "Odd.", pointer="/events/99"),
         Conflict("project-exists", "Odd."),
         NotFound("project-not-found", "Gone."),
     ],
