@@ -1,6 +1,6 @@
 """Starts Deedbook with nothing but Python: `python3 run.py`.
 
-    python3 run.py                 a ledger of this repository, on 127.0.0.1:8000
+    python3 run.py [--port N]      a ledger of this repository, on 127.0.0.1:8000
     python3 run.py test [...]      all checks and tests; what follows goes to pytest
     python3 run.py bench [...]     the measurements
     python3 run.py <command> ...   any command of the CLI: export, verify, log, --help
@@ -22,6 +22,8 @@ WINDOWS = os.name == "nt"
 INTERRUPTED, TERMINATED = 130, 143
 MARK = "made-by-run.py"
 """A file in `.venv`: we made it, so we may make it anew."""
+
+UP_OPTIONS = ("--port", "--listen", "--no-import")
 
 CAN_REACH_OUT = (
     "import venv, pip; assert tuple(map(int, pip.__version__.split('.')[:2])) >= (22, 3)"
@@ -49,7 +51,14 @@ def main(arguments: list[str]) -> int:
         return test(arguments[1:], environment)
     if word == "bench":
         return become(["-P", "-m", "bench", *arguments[1:]], environment)
-    return become(["-P", "-m", "app", *(arguments or ["up"])], environment)
+    return become(["-P", "-m", "app", *command_line(arguments)], environment)
+
+
+def command_line(arguments: list[str]) -> list[str]:
+    """No word, or only options of `up`, mean `up`."""
+    if not arguments or arguments[0].split("=")[0] in UP_OPTIONS:
+        return ["up", *arguments]
+    return arguments
 
 
 def child_environment(variables: dict[str, str]) -> dict[str, str]:
@@ -148,11 +157,14 @@ def make_venv() -> None:
 
     if not may_replace():
         sys.exit("%s was not made by run.py: move it away, then try again." % VENV)
-    if os.path.exists(VENV):
-        shutil.rmtree(VENV)
-    os.mkdir(VENV)
-    with open(os.path.join(VENV, MARK), "w") as mark:
-        mark.write("")
+    try:
+        if os.path.exists(VENV):
+            shutil.rmtree(VENV)
+        os.mkdir(VENV)
+        with open(os.path.join(VENV, MARK), "w") as mark:
+            mark.write("")
+    except OSError as error:
+        sys.exit("%s cannot be made (%s): copy this folder to where you may write." % (VENV, error))
     say("Making .venv with Python %d.%d.%d." % sys.version_info[:3])
     base = getattr(sys, "_base_executable", None) or sys.executable
     if succeeds([base, "-c", "import ensurepip, venv"]):

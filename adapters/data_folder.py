@@ -69,6 +69,7 @@ class FolderLock:
     def release(self) -> None:
         """Let go of it, if it was held."""
         if self._held:
+            self._held = False
             self._file.truncate(0)
         self._file.close()
 

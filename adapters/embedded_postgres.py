@@ -366,7 +366,8 @@ def _url_of_running(folder: Path) -> str | None:
         password = (folder / "postgres.password").read_text()
     except OSError:
         return None
-    if len(lines) < 5:  # still being written; the fifth line names the socket's folder
+    # Still being written, perhaps; the fifth line names the socket's folder.
+    if len(lines) < 5 or not Path(lines[4]).is_absolute():
         return None
     url = _url(Path(lines[4]), password, DATABASE)
     return url if _ask(url) is None else None

@@ -82,7 +82,6 @@ class _ZipBytes:
         self._store = store
         self._record = record
         self._check = check
-        self._bodies_end = 0
 
     def from_offset(self, start: int) -> Iterator[tuple[int, bytes]]:
         """The pieces from the one that holds `start`; earlier ones are left out where cheap."""
@@ -91,13 +90,8 @@ class _ZipBytes:
         offset = -1
         limit = FIRST_GROUP_BYTES
         while ordinal < record.entries:
-            rows = store.files(record, ordinal, GROUP_ROWS)
-            if not rows or rows[0].ordinal != ordinal:
-                raise Damaged(
-                    "export-differs", f"The layout of {record.folder} is gone; ask again."
-                )
+            rows = self._rows(ordinal, GROUP_ROWS)
             for group in _groups(rows, limit):
-                offset = group[0].zip_offset
                 for piece in self._group(group, start):
                     if piece[1]:
                         yield piece
@@ -106,6 +100,15 @@ class _ZipBytes:
             last = rows[-1]
             offset = last.zip_offset + len(_header(last)) + last.size_bytes
         yield from self._directory(offset)
+
+    def _rows(self, first: int, count: int) -> list[FileRow]:
+        """The layout's rows from an ordinal on; none may be missing among them."""
+        rows = self._store.files(self._record, first, count)
+        if not rows or rows[0].ordinal != first or rows[-1].ordinal != first + len(rows) - 1:
+            raise Damaged(
+                "export-differs", f"The layout of {self._record.folder} is gone; ask again."
+            )
+        return rows
 
     def _group(self, group: list[FileRow], start: int) -> Iterator[tuple[int, bytes]]:
         row = group[0]
@@ -167,10 +170,10 @@ class _ZipBytes:
         )
 
     def _directory(self, offset: int) -> Iterator[tuple[int, bytes]]:
-        store, record = self._store, self._record
+        record = self._record
         begin = offset
         for first in range(0, record.entries, DIRECTORY_ROWS):
-            rows = store.files(record, first, DIRECTORY_ROWS)
+            rows = self._rows(first, DIRECTORY_ROWS)
             piece = b"".join(
                 central_record(row.path, row.size_bytes, row.crc32, row.zip_offset) for row in rows
             )

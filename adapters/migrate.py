@@ -58,7 +58,8 @@ def pending(url: str) -> list[str]:
 def migrate(url: str) -> list[str]:
     """Apply what is missing; answers the names of what was applied.
 
-    Needs a direct connection (no transaction pooler) of a role that may create tables.
+    When something is, it needs a direct connection (no transaction pooler) of a role that may create
+    tables and roles.
 
     Raises:
         Conflict: `migration-changed`.
@@ -76,8 +77,10 @@ def migrate(url: str) -> list[str]:
 
 
 def _migrate(url: str) -> list[str]:
-    applied = []
+    applied: list[str] = []
     with connect_once(url) as connection:
+        if not pending_in(connection):  # which a login without further rights, or a pooler, can ask
+            return applied
         connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{LOCK_SECONDS}s",))
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK_KEY,))
         try:
@@ -98,8 +101,8 @@ def _migrate(url: str) -> list[str]:
                         "INSERT INTO schema_migration (version, name, sha256) VALUES (%s, %s, %s)",
                         (one.version, one.name, one.sha256),
                     )
+                    connection.execute("GRANT SELECT ON schema_migration TO deedbook_service")
                 applied.append(one.name)
-            connection.execute("GRANT SELECT ON schema_migration TO deedbook_service")
         finally:
             connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK_KEY,))
     return applied

@@ -215,7 +215,9 @@ class PostgresLog:
             for line in lines:
                 recorded = parse(line)
                 if recorded.position != size + 1:
-                    raise Damaged("event-malformed", f"Position {size + 1} is not where it belongs.")
+                    raise Damaged(
+                        "event-malformed", f"Position {size + 1} is not where it belongs."
+                    )
                 leaf = merkle.leaf_hash(line)
                 merkle.extend(frontier, size, leaf)
                 size, last_time = recorded.position, max(last_time, recorded.time)
@@ -227,6 +229,10 @@ class PostgresLog:
             insert_events(cursor, batch)
             head = LogHead(project, origin, size, tuple(frontier), last_time)
             update_log(cursor, head)
+            cursor.execute(
+                "INSERT INTO imported_log (project_id, origin, size) VALUES (%b, %b, %b)",
+                (project, origin, size),
+            )
         return head
 
     def _write_group(self, requests: Sequence[Append]) -> list[Outcome]:

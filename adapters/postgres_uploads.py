@@ -57,6 +57,24 @@ class PostgresUploads:
             )
         return sha256
 
+    def read(self, project: str, sha256: bytes) -> bytes | None:
+        """A content that is staged, or kept already; None when there is neither."""
+        with self._pool.connection() as connection:
+            row = (
+                connection.cursor(binary=True)
+                .execute(
+                    """
+                    SELECT content FROM upload WHERE project_id = %(project)s AND sha256 = %(sha256)s
+                    UNION ALL
+                    SELECT content FROM blob WHERE project_id = %(project)s AND sha256 = %(sha256)s
+                    LIMIT 1
+                    """,
+                    {"project": project, "sha256": sha256},
+                )
+                .fetchone()
+            )
+        return None if row is None else bytes(row[0])
+
     def held(self, project: str, digests: tuple[bytes, ...]) -> dict[bytes, Held]:
         """What is known of each of these contents; absent ones are left out."""
         with self._pool.connection() as connection:

@@ -245,7 +245,7 @@ class _Container:
         at = offset = 0
         for number, entry in enumerate(entries, start=1):
             header = local_header(entry.path, entry.size_bytes, entry.crc32)
-            if os.pread(self._descriptor, len(header), offset) != header:
+            if self._read(offset, len(header)) != header:
                 raise _refused(
                     7,
                     "archive-header",

@@ -78,7 +78,9 @@ def _import(
     with Progress("commits", hidden=quiet) as progress:
         report = import_git(target, repository, project, progress=progress)
     versions = sum(report.versions.values())
-    say(f"Imported {report.new_commits:,} commits: {versions:,} artifact versions.")
+    say(f"Imported: {report.new_commits:,} commits, {versions:,} artifact versions.")
+    if report.shallow:
+        say("This clone is shallow: older commits are not in it.")
     for one in report.skipped[:MAX_SHOWN]:
         say(f"Skipped {one.path} at {one.commit[:12]}: {one.reason}")
     if len(report.skipped) > MAX_SHOWN:

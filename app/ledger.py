@@ -194,7 +194,7 @@ class Ledger:
                 "batch-too-large", f"A batch has 1 to {MAX_BATCH_EVENTS} events, not {len(events)}."
             )
         checked = [
-            _pointed(f"/events/{index}", partial(self._check, given))
+            _pointed(f"/events/{index}", partial(self._check, project, given))
             for index, given in enumerate(events)
         ]
         versions = dict(preconditions or {})
@@ -329,7 +329,7 @@ class Ledger:
                 state = run.evolve(state, parse(entry.line).data)
         return state
 
-    def _check(self, given: EventInput) -> _Checked:
+    def _check(self, project: str, given: EventInput) -> _Checked:
         """One proposed event against the grammar, its type's struct and its stream."""
         stream = parse_stream(given.stream)
         if given.id is not None and UUID.fullmatch(given.id) is None:
@@ -344,7 +344,10 @@ class Ledger:
             parse_digest(content.digest)
             _check_media_type(content.media_type)
         if isinstance(data, ArtifactWritten):
-            data = _check_artifact(data, stream, given.content)
+            raw = given.content
+            if raw is None and _is_checked(data, stream):
+                raw = self.uploads.read(project, parse_digest(data.digest))
+            data = _check_artifact(data, stream, raw)
         return _Checked(stream, given.stream, data, given.id or self.new_id(), given.content)
 
     def _checked(self, name: str, data: EventData) -> _Checked:
@@ -488,6 +491,12 @@ def _with_content(type_name: str, value: object, content: bytes) -> object:
             )
     filled = {**inner, **facts}
     return filled if type_name == "ArtifactWritten" else {**value, "content": filled}
+
+
+def _is_checked(data: ArtifactWritten, stream: Stream) -> bool:
+    """Whether there are rules about the content itself: it is text, or typed JSON."""
+    typed = isinstance(stream, ArtifactStream) and stream.kind in artifact.IMPLEMENTATION_KINDS
+    return typed or data.media_type.startswith("text/")
 
 
 def _check_artifact(

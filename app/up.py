@@ -150,7 +150,9 @@ def _say(line: str) -> None:
 
 
 def _print(text: str) -> None:
-    with contextlib.suppress(
-        OSError
-    ):  # a reader such as `head` may have enough; the service goes on
+    try:
         print(text, flush=True)  # noqa: T201 -- this is the command line's voice
+    except OSError:
+        # A reader such as `head` has enough. The service goes on, and its end must not fail on the rest.
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -16,6 +16,10 @@ _KIND = re.compile(r"[A-Z][A-Z0-9_]{0,31}")
 _RUN_ID = re.compile(r"[a-z0-9-]{1,36}")
 _DEVICE = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]", re.IGNORECASE)
 _KEPT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+_PLAIN = re.compile(
+    r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z))[a-z0-9_](?:[a-z0-9._-]{0,88}[a-z0-9_-])?"
+)
+"""Keys that are their own escape: most of them."""
 _SPELLED = tuple(chr(byte) if byte in _KEPT else f"={byte:02x}" for byte in range(256))
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -134,6 +138,8 @@ def escape_key(key: str) -> str:
     Raises:
         Invalid: The key is outside the grammar; see `check_key`.
     """
+    if _PLAIN.fullmatch(key):
+        return key
     _check_characters(key)
     segment = _escaped(key) if len(key) <= MAX_SEGMENT_BYTES else key
     if len(segment) > MAX_SEGMENT_BYTES:
@@ -147,6 +153,8 @@ def unescape_key(segment: str) -> str:
     Raises:
         Invalid: `validation-failed`.
     """
+    if _PLAIN.fullmatch(segment):
+        return segment
     found = _SEGMENT.fullmatch(segment)
     if found is not None:
         parts = found[1].split("=")

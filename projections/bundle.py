@@ -508,8 +508,7 @@ def _artifact_of(recorded: Recorded) -> ArtifactStream:
 
 def _run_id(stream: str) -> str:
     name = parse_stream(stream)
-    if not isinstance(name, RunStream):
-        raise Damaged("event-malformed", f"{stream[:80]!r} is not the stream of a run.")
+    assert isinstance(name, RunStream)
     return name.run_id
 
 

@@ -8,8 +8,8 @@ import msgspec
 
 from domain import canonical
 from domain.digest import parse_digest
+from domain.errors import Damaged
 from domain.events import ArtifactErased, ArtifactWritten, ProjectChanged, ProjectCreated, Recorded
-from domain.names import ArtifactStream, RunStream, parse_stream
 from domain.run import phase_after
 
 
@@ -73,7 +73,13 @@ Row = ProjectRow | ArtifactRow | CitationRow | RunRow | ErasureRow
 
 
 def rows_of(recorded: Recorded) -> tuple[Row, ...]:
-    """What this event adds to the views."""
+    """What this event adds to the views.
+
+    Its stream's name was checked when it was recorded, so that here it is only taken apart.
+
+    Raises:
+        Damaged: `event-malformed`, for an event in a stream in which it cannot be.
+    """
     match recorded.data:
         case ArtifactWritten() as data:
             return _artifact_rows(recorded, data)
@@ -92,12 +98,14 @@ def rows_of(recorded: Recorded) -> tuple[Row, ...]:
             )
         case data:
             phase = phase_after(data)
-            stream = parse_stream(recorded.stream) if phase is not None else None
-            if phase is None or not isinstance(stream, RunStream):
+            if phase is None:
                 return ()
+            first, _, run_id = recorded.stream.partition("/")
+            if first != "run":
+                raise _misplaced(recorded)
             return (
                 RunRow(
-                    stream.run_id,
+                    run_id,
                     recorded.position,
                     recorded.version,
                     phase,
@@ -108,11 +116,13 @@ def rows_of(recorded: Recorded) -> tuple[Row, ...]:
 
 
 def _artifact_rows(recorded: Recorded, data: ArtifactWritten) -> tuple[Row, ...]:
-    stream = parse_stream(recorded.stream)
-    assert isinstance(stream, ArtifactStream), recorded.stream
+    first, _, name = recorded.stream.partition("/")
+    kind, _, key = name.partition("/")
+    if first != "artifact":
+        raise _misplaced(recorded)
     version = ArtifactRow(
-        stream.kind,
-        stream.key,
+        kind,
+        key,
         recorded.version,
         recorded.position,
         parse_digest(data.digest),
@@ -129,8 +139,8 @@ def _artifact_rows(recorded: Recorded, data: ArtifactWritten) -> tuple[Row, ...]
         version,
         *(
             CitationRow(
-                stream.kind,
-                stream.key,
+                kind,
+                key,
                 recorded.version,
                 citation.index,
                 recorded.position,
@@ -139,4 +149,11 @@ def _artifact_rows(recorded: Recorded, data: ArtifactWritten) -> tuple[Row, ...]
             )
             for citation in data.citations
         ),
+    )
+
+
+def _misplaced(recorded: Recorded) -> Damaged:
+    return Damaged(
+        "event-malformed",
+        f"{recorded.type} does not belong into a stream like {recorded.stream[:64]!r}.",
     )

@@ -32,6 +32,7 @@ from domain.events import (
 )
 from domain.merkle import leaf_hash
 from domain.names import check_project, parse_stream, run_stream
+from domain.times import parse_time
 from projections import manifest as lists
 from projections.bundle import (
     FORMAT_VERSION,
@@ -49,6 +50,8 @@ from projections.zip_layout import central_record, end_records, local_header
 
 MAX_EVENTS = 100_000_000
 MAX_SMALL_FILE_BYTES = 64 * 1024
+MAX_EXPLAINED_BYTES = 16 * 1024 * 1024
+"""A manifest that is wrong is decoded to say where, unless it is larger."""
 MAX_FINDINGS = 10
 """Failures printed for one step; the rest are counted."""
 LEAF_LINE_BYTES = 65
@@ -65,7 +68,7 @@ STEPS = {
     "anchor": 9,
 }
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+_SUSPECT = re.compile(rb"\\u0000|[0-9]{16}")
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _ORIGIN = re.compile(r"[a-z0-9.-]{1,253}")
 _PIN = re.compile(r"(?:sha256:)?([0-9a-f]{64})@(0|[1-9][0-9]{0,17})")
@@ -236,8 +239,8 @@ class _Verification:
         self._findings = _Findings()
         self._folder = archive.entries[0].path.partition("/")[0] if archive.entries else ""
         self._prefix = len(self._folder) + 1
-        self._events: Measure | None = None
-        self._leaves: Measure | None = None
+        self._events = Measure()
+        self._leaves = Measure()
         self._pinned: bytes | None = None
         self._zip = _Encoded()
 
@@ -250,7 +253,7 @@ class _Verification:
             scope, tree = claimed
             fold = self._replay(scope, tree)
             if fold is not None and not findings.failed("events"):
-                bundle = self._finish(fold)
+                bundle = fold.finish(self._events, self._leaves)
         self._read_bodies(bundle)
         summary = Summary(files=len(self._archive.entries))
         if claimed is not None:
@@ -392,10 +395,8 @@ class _Verification:
     def _fold_all(self, fold: BundleFold, entry: ArchiveEntry, tree: lists.Tree) -> None:
         """The whole project: positions are exactly 1..N, and every line is a leaf."""
         order = _Order(self._findings, fold)
-        events = Measure()
-        self._events, self._leaves = events, Measure()
         self._note_pin(fold)
-        for line, number, offset in self._lines(entry, events):
+        for line, number, offset in self._lines(entry, self._events):
             place = f"{lists.EVENTS_PATH}, line {number} (byte {offset})"
             recorded = order.read(line, place)
             if recorded is not None:
@@ -421,16 +422,14 @@ class _Verification:
         """A narrower scope: leaves.txt has all N leaves, each event hashes to its own."""
         findings = self._findings
         order = _Order(findings, fold)
-        events, leaves = Measure(), Measure()
-        self._events, self._leaves = events, leaves
         listed = self._find(lists.LEAVES_PATH)
         if listed is None:
             findings.fail("leaves", f"{lists.LEAVES_PATH} is not there")
-        given = iter(()) if listed is None else self._leaf_lines(listed, leaves)
+        given = iter(()) if listed is None else self._leaf_lines(listed, self._leaves)
         self._note_pin(fold)
         leaf = b""
         last = 0
-        for line, number, offset in self._lines(entry, events):
+        for line, number, offset in self._lines(entry, self._events):
             place = f"{lists.EVENTS_PATH}, line {number} (byte {offset})"
             recorded = order.read(line, place)
             if recorded is None:
@@ -513,15 +512,6 @@ class _Verification:
                 yield leaf
         if sound and rest:
             self._findings.fail("leaves", f"{lists.LEAVES_PATH}: the last line is cut")
-
-    def _finish(self, fold: BundleFold) -> Bundle | None:
-        assert self._events is not None
-        assert self._leaves is not None
-        try:
-            return fold.finish(self._events, self._leaves)
-        except DeedbookError as error:
-            self._findings.fail("events", error.detail)
-            return None
 
     # Steps 1, 2, 6 and 7: one pass over all bodies
 
@@ -659,6 +649,9 @@ class _Verification:
             return
         entry = self._find(lists.MANIFEST_PATH)
         assert entry is not None
+        if entry.size_bytes > MAX_EXPLAINED_BYTES:
+            self._findings.fail("bag", f"{lists.MANIFEST_PATH} is not the one that belongs here")
+            return
         raw = b"".join(self._archive.chunks(entry))
         try:
             listed = msgspec.json.decode(raw, type=lists.Manifest, strict=True)
@@ -786,7 +779,7 @@ class _Order:
         """The event in a line."""
         try:
             recorded = parse(line)
-            if b"\\u0000" in line:
+            if _SUSPECT.search(line):  # what the door refuses, and the structs would let through
                 canonical.check(msgspec.json.decode(line))
         except DeedbookError as error:
             self._findings.fail("events", f"{place}: {error.detail}")
@@ -811,13 +804,21 @@ class _Order:
                 f"{place}: version {recorded.version} of {shown(recorded.stream)} follows {version}",
             )
         self._versions[recorded.stream] = recorded.version
-        if _TIME.fullmatch(recorded.time) is None or recorded.time < self._time:
-            findings.fail("events", f"{place}: time {shown(recorded.time)} falls, or is not one")
+        if recorded.time != self._time:
+            self._check_time(recorded.time, place)
         self._time = recorded.time
         if _ID.fullmatch(recorded.id) is None:
             findings.fail("events", f"{place}: id {shown(recorded.id)} is not a UUID")
         if not 1 <= len(recorded.actor) <= MAX_ACTOR_CHARACTERS:
             findings.fail("events", f"{place}: the actor is empty or too long")
+
+    def _check_time(self, time: str, place: str) -> None:
+        try:
+            parse_time(time)
+        except DeedbookError as error:
+            self._findings.fail("events", f"{place}: {error.detail}")
+        if time < self._time:
+            self._findings.fail("events", f"{place}: time {shown(time)} falls")
 
     def _check_stream(self, recorded: Recorded) -> None:
         if not isinstance(recorded.data, ARTIFACT_EVENTS):  # the fold reads the name of those

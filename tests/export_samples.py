@@ -29,7 +29,9 @@ from domain.events import (
     parse,
 )
 from domain.merkle import leaf_hash
+from projections import manifest as lists
 from projections.bundle import Bundle, BundleFold, Measure, Member, Scope, Source, select
+from projections.manifest import Manifest, ManifestFile
 from projections.zip_layout import central_record, end_records, local_header
 
 ORIGIN = "alpha.ledger.example"
@@ -53,6 +55,15 @@ PUBLISHED_LINES = (
     ),
 )
 """The three events whose digests are published with the format."""
+
+HOSTILE_KEYS = (
+    *("con", "CON", "lpt1.txt", "aux", "README", "Readme", "readme", "-rf", "--help", "end."),
+    *(".hidden", "~", "a b", " ", "100%", "%2e%2e", "x+y", "C:\\x", "\\\\host\\share", "a\u202eb"),
+    *("caf\u00e9", "cafe\u0301", "\u212a", "K", "\u65e5\u672c", "a'b", 'a"b', "$(id)", "`id`"),
+    *("a;b", "a|b", "a*b?", "<a>", "a\ufeff", "....", "a..b", "=2e", "x.v1", "\U0001f600", "a~1"),
+    "x" * 90,
+)
+"""Keys that some file system, shell or archiver would take amiss."""
 
 
 class ContentMembers(TypedDict):
@@ -93,7 +104,8 @@ class MemoryLog:
                     id=f"019a9f60-7c00-7000-8a00-{position:012x}",
                     position=position,
                     stream=stream,
-                    time=f"2026-11-20T10:{position // 60:02}:{position % 60:02}.000000Z",
+                    time=f"2026-11-20T{10 + position // 3600}:{position // 60 % 60:02}"
+                    f":{position % 60:02}.000000Z",
                     type=type(data).__name__,
                     version=version,
                 )
@@ -182,6 +194,37 @@ def mended(files: Mapping[str, bytes]) -> dict[str, bytes]:
     tags = [f"{folder}/{name}" for name in ("bag-info.txt", "bagit.txt", "manifest-sha256.txt")]
     fixed[f"{folder}/tagmanifest-sha256.txt"] = listed(tags)
     return fixed
+
+
+def published_zip() -> bytes:
+    """The example published with the format: three events, one content, no README and no run."""
+    bundle, events, _ = fold(PUBLISHED_LINES)
+    contents = {
+        "data/artifacts/PRD/main.v1.md": PRD,
+        "data/events.jsonl": events,
+        "data/tree.json": lists.encode_tree(ORIGIN, bundle.root, 3),
+    }
+    contents["data/manifest.json"] = lists.encode_manifest(
+        Manifest(
+            tuple(
+                ManifestFile(path=path, size_bytes=len(content), digest=digest_of(content))
+                for path, content in contents.items()
+            )
+        )
+    )
+    contents["bagit.txt"] = lists.BAG_DECLARATION
+    contents["bag-info.txt"] = lists.bag_info(
+        format_version=1, scope="project", origin=ORIGIN, size=3, oxum=""
+    )
+    return zip_of(mended({f"alpha-3/{path}": body for path, body in contents.items()}))
+
+
+def hostile_log() -> MemoryLog:
+    """An artifact for each hostile key."""
+    log = MemoryLog()
+    for key in HOSTILE_KEYS:
+        log.add(f"artifact/NOTE/{key}", ArtifactWritten(**log.content(key.encode())))
+    return log
 
 
 def sample_log() -> MemoryLog:

@@ -1,9 +1,23 @@
 #!/usr/bin/env bash
 # Installs the programs of others against which the tests check, where that can be done: as root, on
-# a system with apt. It never fails: a test skips, with its reason, where its program is absent.
+# a system with apt; and bagit, into an environment of its own. It never fails: a test skips, with its
+# reason, where its program is absent.
 
 set -u
 seconds=180
+
+# bagit exists as source only, and so cannot be in the locks, which take wheels.
+bagit() {
+  local folder=.venv-outside
+  [ -x "$folder/bin/bagit.py" ] && return
+  rm -rf "$folder"
+  timeout --kill-after=10 "$seconds" python3 -m venv "$folder" &&
+    timeout --kill-after=10 "$seconds" "$folder/bin/python" -m pip install --quiet --no-input \
+      --disable-pip-version-check bagit==1.9.0
+}
+cd "$(dirname "$0")/.." || exit 0
+bagit </dev/null >/dev/null 2>&1 ||
+  echo "tests/outside.sh: bagit could not be installed, its tests will skip" >&2
 
 declare -A package=(
   [pgbouncer]=pgbouncer

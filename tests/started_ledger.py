@@ -164,9 +164,11 @@ def write(folder: Path, key: str) -> int:
 
 
 def keys(folder: Path, kind: str = "NOTE") -> list[str]:
-    """The keys of the artifacts of a kind, through the API."""
+    """The keys of the artifacts of a kind (empty: of every kind), through the API."""
     connection = connection_of(folder)
-    path = f"/v1/projects/{connection['project']}/artifacts?kind={kind}&limit=100"
+    path = f"/v1/projects/{connection['project']}/artifacts?limit=100"
+    if kind:
+        path += f"&kind={kind}"
     with request(connection["url"], connection["token"], path) as answer:
         found: dict[str, Any] = json.loads(answer.read())
         assert answer.status == 200, found

@@ -1,25 +1,34 @@
 """What is in an export: the files, their names, their order and their bytes."""
 
 import hashlib
+import io
+import zipfile
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from domain.digest import digest_of
-from domain.errors import Invalid
-from domain.events import ArtifactErased, ArtifactVersionName, ArtifactWritten, RunCreated
-from projections import manifest as lists
-from projections.bundle import Scope, Source, read_scope
-from projections.manifest import Manifest, ManifestFile
+from domain.errors import Damaged, Invalid
+from domain.events import (
+    ArtifactErased,
+    ArtifactVersionName,
+    ArtifactWritten,
+    Content,
+    DeploymentRecorded,
+    PlanRecorded,
+    RunCreated,
+    SideEffectFinished,
+)
+from projections.bundle import Scope, Source, read_scope, subject_of
+from projections.manifest import Manifest
 from tests.export_samples import (
-    ORIGIN,
     PRD,
-    PUBLISHED_LINES,
     MemoryLog,
     files_of,
     fold,
     mended,
+    published_zip,
     sample_log,
     zip_of,
 )
@@ -33,33 +42,12 @@ def _manifest(files: dict[str, bytes]) -> Manifest:
 
 
 def test_the_published_example_comes_out_with_its_published_digests() -> None:
-    bundle, events, _ = fold(PUBLISHED_LINES)
-    tree = lists.encode_tree(ORIGIN, bundle.root, 3)
-    contents = {
-        "data/artifacts/PRD/main.v1.md": PRD,
-        "data/events.jsonl": events,
-        "data/tree.json": tree,
-    }
-    listed = lists.encode_manifest(
-        Manifest(
-            tuple(
-                ManifestFile(path=path, size_bytes=len(content), digest=digest_of(content))
-                for path, content in contents.items()
-            )
+    archive = published_zip()
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        assert opened.read("alpha-3/bag-info.txt").endswith(b"\nPayload-Oxum: 1257.4\n")
+        assert hashlib.sha256(opened.read("alpha-3/data/manifest.json")).hexdigest() == (
+            "83951bfe5b9045bb10eacca8f71d46d65d4124c5635ec29631e122042fa5179f"
         )
-    )
-    assert hashlib.sha256(listed).hexdigest() == (
-        "83951bfe5b9045bb10eacca8f71d46d65d4124c5635ec29631e122042fa5179f"
-    )
-    files = {f"alpha-3/{path}": content for path, content in contents.items()}
-    files["alpha-3/data/manifest.json"] = listed
-    files["alpha-3/bagit.txt"] = lists.BAG_DECLARATION
-    files["alpha-3/bag-info.txt"] = lists.bag_info(
-        format_version=1, scope="project", origin=ORIGIN, size=3, oxum=""
-    )
-    whole = mended(files)
-    assert whole["alpha-3/bag-info.txt"].endswith(b"\nPayload-Oxum: 1257.4\n")
-    archive = zip_of(whole)
     assert len(archive) == 3044
     assert hashlib.sha256(archive).hexdigest() == (
         "6fea513e5226954d9d062cab306c9a4cf2e9aeec15b4c61ac68fb0256d9098f3"
@@ -250,3 +238,38 @@ def test_the_page_inside_says_nothing_of_the_machine_and_only_depends_on_the_sco
     assert one == other
     assert b"sha256sum -c manifest-sha256.txt" in one
     assert b"(printf '\\0'; head -1 data/events.jsonl | tr -d '\\n') | sha256sum" in one
+
+
+def test_events_in_a_stream_that_is_not_theirs_are_refused_with_their_position() -> None:
+    log = MemoryLog()
+    plan = Content(**log.content(b"{}", "application/json"))
+    log.add("project", PlanRecorded(content=plan))
+    with pytest.raises(Damaged, match="Position 1: a PlanRecorded stands in a run's stream"):
+        fold(log.lines)
+    log = MemoryLog()
+    log.add("run/r1", ArtifactWritten(**log.content(PRD)))
+    with pytest.raises(Damaged, match="Position 1: an artifact is written in its own stream"):
+        fold(log.lines)
+
+
+def test_a_runs_summary_says_where_it_was_deployed_and_what_became_of_a_side_effect() -> None:
+    log = MemoryLog()
+    log.add("run/r1", RunCreated(title="t"))
+    log.add("run/r1", SideEffectFinished(effect="dns", outcome="succeeded"))
+    log.add(
+        "run/r1",
+        DeploymentRecorded(provider="p", environment="live", commit="c0ffee", outcome="failed"),
+    )
+    raw = files_of(log.lines, log.blobs)["alpha-3/data/runs/r1/bundle.json"]
+    records = msgspec.json.decode(raw)["records"]
+    assert [(one.get("name"), one.get("outcome")) for one in records] == [
+        (None, None),
+        ("dns", "succeeded"),
+        ("live", "failed"),
+    ]
+
+
+def test_a_path_is_said_by_its_subject_for_people() -> None:
+    assert subject_of("data/artifacts/ADR/README+3f.v2.md") == "artifact/ADR/README version 2"
+    assert subject_of("data/runs/r1/plan.v3.json") == "run/r1, plan.v3.json"
+    assert subject_of("data/README.md") == "data/README.md"

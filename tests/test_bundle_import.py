@@ -14,7 +14,7 @@ from domain import merkle
 from domain.digest import format_digest
 from domain.errors import Conflict, DeedbookError, Invalid, Malformed, NotFound, TooLarge
 from domain.events import ArtifactWritten, encode_line, read_line
-from projections.verify import verify
+from projections.verify import Report, verify
 from tests.export_samples import MemoryLog, files_of, mended, sample_log, zip_of
 from tests.ledger_samples import (
     another_database,
@@ -185,7 +185,8 @@ def test_a_content_above_the_limit_is_refused(
 def test_a_file_that_changes_between_verifying_and_importing_leaves_nothing(
     two: Two, inside: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def verify_then_change(archive: CountedArchive) -> object:
+
+    def verify_then_change(archive: CountedArchive) -> Report:
         report = verify(archive)
         entry = next(one for one in archive.entries if one.path.endswith(inside))
         with two.file.open("r+b") as opened:
@@ -200,7 +201,8 @@ def test_a_file_that_changes_between_verifying_and_importing_leaves_nothing(
 def test_an_events_file_that_becomes_another_log_leaves_nothing(
     two: Two, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def verify_then_swap(archive: CountedArchive) -> object:
+
+    def verify_then_swap(archive: CountedArchive) -> Report:
         report = verify(archive)
         entry = next(one for one in archive.entries if one.path.endswith("data/events.jsonl"))
         raw = two.file.read_bytes()

@@ -7,7 +7,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,16 +18,24 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from adapters import embedded_postgres, postgres_account
 from adapters.embedded_postgres import EmbeddedPostgres, available
 from domain.errors import Conflict, Unavailable
+from tests.log_samples import eventually
 
 ROOT = Path(__file__).parent.parent
 HOLDER = """
-import sys, threading
+import ctypes, os, sys, threading
 from pathlib import Path
 from adapters.embedded_postgres import EmbeddedPostgres
 
 def hold():
-    print(EmbeddedPostgres.open(Path(sys.argv[1]), fast=True).admin_url, flush=True)
+    global server
+    server = EmbeddedPostgres.open(Path(sys.argv[1]), fast=True)
+    print(server.admin_url, flush=True)
 
+for number in sys.argv[3:]:
+    # What a container may take from its root: prctl(2), PR_CAPBSET_DROP.
+    assert ctypes.CDLL(None, use_errno=True).prctl(24, int(number), 0, 0, 0) == 0
+if len(sys.argv) > 3:
+    os.execv(sys.executable, [sys.executable, "-c", os.environ["HOLDER"], *sys.argv[1:3]])
 if sys.argv[2] == "thread":
     starter = threading.Thread(target=hold)
     starter.start()
@@ -58,11 +66,14 @@ def reachable_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def holder(folder: Path, starter: str = "main") -> Iterator["subprocess.Popen[str]"]:
+def holder(
+    folder: Path, starter: str = "main", without: Sequence[int] = ()
+) -> Iterator["subprocess.Popen[str]"]:
     """Another process that runs the server, killed with -9 at the end."""
     with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(folder), starter],
+        [sys.executable, "-c", HOLDER, str(folder), starter, *map(str, without)],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"HOLDER": HOLDER},
     ) as process:  # fmt: skip
         try:
             assert process.stdout is not None
@@ -228,6 +239,94 @@ def test_a_killed_server_recovers_at_the_next_start(folder: Path) -> None:
         assert remembered(again.admin_url) == ["before"]
 
 
+def answers(url: str) -> bool:
+    try:
+        return value(url, "SELECT 1") == 1
+    except psycopg.OperationalError:
+        return False
+
+
+def test_a_server_that_is_kept_is_started_again(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with EmbeddedPostgres.open(folder, keep=True) as server:
+        remember(server.admin_url, "before")
+        for _ in range(2):
+            killed = server_pid(folder)
+            os.kill(killed, 9)
+            assert ends(killed)
+            assert eventually(lambda: answers(server.admin_url), 60)
+            assert remembered(server.admin_url) == ["before"]
+        last = server_pid(folder)
+        assert caplog.text.count("starting it again") == 2
+    assert not alive(last)
+    assert not (folder / "postgres" / "postmaster.pid").exists()
+
+
+def test_a_kept_server_that_cannot_start_is_tried_again(
+    folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_postgres, "AGAIN_SECONDS", (0.0, 0.05))
+    with EmbeddedPostgres.open(folder, fast=True, keep=True) as server:
+        (folder / "postgres" / "PG_VERSION").write_text("9\n")
+        os.kill(server_pid(folder), 9)
+        assert eventually(lambda: caplog.text.count("could not be started again") > 1, 60)
+        (folder / "postgres" / "PG_VERSION").write_text("18\n")
+        assert eventually(lambda: answers(server.admin_url), 60)
+
+
+def test_a_server_that_lasted_is_started_again_without_a_pause(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_postgres, "AGAIN_SECONDS", (0.0, 600.0))
+    monkeypatch.setattr(embedded_postgres, "LASTING_SECONDS", 0.0)
+    with EmbeddedPostgres.open(folder, fast=True, keep=True) as server:
+        for _ in range(2):
+            killed = server_pid(folder)
+            os.kill(killed, 9)
+            assert ends(killed)
+            assert eventually(lambda: answers(server.admin_url), 60)
+
+
+def test_a_stop_while_it_is_started_again_leaves_nothing(folder: Path) -> None:
+    with EmbeddedPostgres.open(folder, fast=True, keep=True) as server:
+        os.kill(server_pid(folder), 9)
+    assert not answers(server.admin_url)
+    with EmbeddedPostgres.open(folder, fast=True, share=False) as server:
+        assert answers(server.admin_url)
+
+
+def test_nothing_is_started_after_the_stop(folder: Path) -> None:
+    found = embedded_postgres.programs()
+    assert found is not None
+    folder.mkdir()
+    server = embedded_postgres._Server(folder, found, fast=True)
+    server.stop()
+    with pytest.raises(Unavailable, match="shutting down"):
+        server.start()
+
+
+@on_linux
+def test_a_kept_server_still_ends_with_the_process_that_keeps_it(folder: Path) -> None:
+    code = HOLDER.replace("fast=True", "fast=True, keep=True")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(folder), "main"],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as keeping:  # fmt: skip
+        assert keeping.stdout is not None
+        keeping.stdout.readline()
+        first = server_pid(folder)
+        os.kill(first, 9)
+        assert ends(first)
+        with EmbeddedPostgres.open(folder) as joined:  # waits until the new one answers
+            assert server_pid(folder) != first
+            assert answers(joined.admin_url)
+        second = server_pid(folder)
+        keeping.kill()
+        keeping.communicate()
+        assert ends(second), "it was started by a thread, and must know its process"
+
+
 def test_a_process_that_got_the_number_of_a_dead_server_is_left_alone(folder: Path) -> None:
     with EmbeddedPostgres.open(folder, fast=True):
         note = (folder / "postgres" / "postmaster.pid").read_text()
@@ -257,6 +356,21 @@ def test_a_command_joins_the_running_server_and_leaves_it_running(folder: Path) 
     with holder(folder):
         with EmbeddedPostgres.open(folder) as joined:
             assert value(joined.admin_url, "SELECT 1") == 1
+        with EmbeddedPostgres.open(folder) as joined:
+            assert value(joined.admin_url, "SELECT 1") == 1
+
+
+@pytest.mark.parametrize("socket_line", ["", "\n", "\n."])
+def test_a_command_that_comes_while_the_server_starts_waits_for_it(
+    folder: Path, socket_line: str
+) -> None:
+    with holder(folder):
+        note = (folder / "postgres" / "postmaster.pid").read_text()
+        lines = note.split("\n")
+        partial = "\n".join(lines[:4]) + socket_line
+        (folder / "postgres" / "postmaster.pid").write_text(partial)
+        assert embedded_postgres._url_of_running(folder) is None
+        (folder / "postgres" / "postmaster.pid").write_text(note)
         with EmbeddedPostgres.open(folder) as joined:
             assert value(joined.admin_url, "SELECT 1") == 1
 
@@ -405,7 +519,7 @@ def test_root_without_the_right_to_traverse_is_told_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tmp_path.chmod(0o700)
-    monkeypatch.setattr(postgres_account, "_held_capabilities", lambda: 0)
+    monkeypatch.setattr(postgres_account, "_held_capabilities", lambda: ~(1 << 1 | 1 << 2))
     with pytest.raises(Unavailable, match="cannot reach") as failed:
         EmbeddedPostgres.open(tmp_path / "data", fast=True)
     assert "DATABASE_URL" in failed.value.detail
@@ -421,3 +535,42 @@ def test_root_leaves_the_data_of_an_ordinary_account_to_it(reachable_folder: Pat
     shutil.rmtree(reachable_folder / "socket")
     with EmbeddedPostgres.open(reachable_folder, fast=True):
         assert process_status(server_pid(reachable_folder), "Uid")[0] == "1"
+
+
+ALL_CAPABILITIES = range(41)
+OF_A_CONTAINER = {0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31}
+"""What the root of a container usually has; not DAC_READ_SEARCH, which would be enough here."""
+
+
+@as_root
+@on_linux
+def test_the_root_of_a_container_can_start_stop_and_start_again(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    folder = tmp_path / "data"
+    without = [number for number in ALL_CAPABILITIES if number not in OF_A_CONTAINER]
+    for word in ("first", "second"):
+        with holder(folder, without=without) as process:
+            with EmbeddedPostgres.open(folder) as joined:
+                remember(joined.admin_url, word)
+            pid = server_pid(folder)
+            assert int(process_status(pid, "CapEff")[0], 16) == 1 << 1
+            process.communicate("")
+            assert ends(pid)
+    with EmbeddedPostgres.open(folder, fast=True, share=False) as server:
+        assert remembered(server.admin_url) == ["first", "second"]
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
+@as_root
+@on_linux
+@pytest.mark.parametrize("number", [0, 5, 6, 7], ids=["chown", "kill", "setgid", "setuid"])
+def test_a_root_that_cannot_act_for_others_is_told_so_before_anything_is_made(
+    folder: Path, number: int
+) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", HOLDER, str(folder), "main", str(number)],
+        cwd=ROOT, env=os.environ | {"HOLDER": HOLDER}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "this root cannot act for another account" in said.stderr
+    assert "set DATABASE_URL" in said.stderr
+    assert [file.name for file in folder.iterdir()] == ["postgres.lock"]

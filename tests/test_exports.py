@@ -25,6 +25,7 @@ from domain.digest import digest_of
 from domain.errors import Damaged, Gone, Invalid, NotFound
 from domain.events import ArtifactErased, ArtifactWritten, EventData
 from domain.log import Append, Blob, Proposed
+from domain.merkle import leaf_hash
 from projections.bundle import Scope
 from tests.export_samples import ORIGIN, MemoryLog, files_of, sample_log, zip_of
 
@@ -368,3 +369,126 @@ def test_memory_does_not_grow_with_the_size_of_the_contents(opened: Opened) -> N
         tracemalloc.stop()
     assert record.size_bytes > 48_000_000
     assert peak < 8_000_000
+
+
+def test_a_hole_in_a_kept_layout_cuts_the_export_short(sample: Opened) -> None:
+    record = sample.exports.layout("alpha", 16)
+    for ordinal in (0, 3, record.entries - 1):
+        sample.execute("DELETE FROM export_file")
+        record = sample.exports.layout("alpha", 16)
+        sample.execute("DELETE FROM export_file WHERE ordinal = %s", (ordinal,))
+        for start in (0, record.size_bytes - 30):
+            with pytest.raises(Damaged) as caught:
+                b"".join(sample.exports.stream(record, start))
+            assert caught.value.code == "export-differs"
+    sample.execute("DELETE FROM export_file")
+    with pytest.raises(Damaged):
+        b"".join(sample.exports.stream(record))
+    with pytest.raises(Damaged, match="no kept file"):
+        sample.exports.manifest(record)
+
+
+def test_large_contents_that_are_gone_or_differ_cut_the_export_short(opened: Opened) -> None:
+    large = bytes(range(256)) * 12_000
+    log = MemoryLog()
+    log.add("artifact/NOTE/large", ArtifactWritten(**log.content(large, "image/png")))
+    opened.load(log)
+    record = opened.exports.layout("alpha", 1)
+    sha256 = hashlib.sha256(large).digest()
+    for change in (
+        "UPDATE blob SET content = overlay(content placing 'X'::bytea from 2000000)",
+        "UPDATE blob SET content = substring(content for 2000000)",
+        "UPDATE blob SET content = content || content",
+        "DELETE FROM blob",
+    ):
+        opened.execute("DELETE FROM blob")
+        opened.uploads.stage("alpha", large)
+        assert opened.store.restore("alpha", [sha256])
+        assert opened.execute(change) == 1
+        got = b""
+        with pytest.raises(Damaged, match="NOTE/large"):
+            for piece in opened.exports.stream(record):
+                got += piece
+        assert len(got) < record.size_bytes
+
+
+def test_a_large_manifest_is_sent_in_slices(opened: Opened) -> None:
+    log = MemoryLog()
+    for number in range(5_000):
+        log.add(f"artifact/NOTE/n{number}", ArtifactWritten(**log.content(b"# Same\n")))
+    opened.load(log)
+    record = opened.exports.layout("alpha", 5_000)
+    assert len(opened.exports.manifest(record)) > 1024 * 1024
+    whole = b"".join(opened.exports.stream(record))
+    assert whole == zip_of(files_of(log.lines, log.blobs))
+    begin = whole.index(b'{"files":[')
+    middle = begin + 1_100_000
+    assert (
+        b"".join(opened.exports.stream(record, middle, middle + 500))
+        == (whole[middle : middle + 500])
+    )
+
+
+def test_an_export_is_known_by_its_digest_after_a_whole_pass(sample: Opened) -> None:
+    record = sample.exports.layout("alpha", 16)
+    assert sample.exports.record(record).zip_sha256 is None
+    whole = b"".join(sample.exports.stream(record))
+    assert sample.exports.record(record).zip_sha256 == hashlib.sha256(whole).digest()
+    sample.execute("DELETE FROM export_file")
+    assert sample.exports.record(record) == record
+
+
+def test_two_first_passes_that_differ_are_an_alarm(sample: Opened) -> None:
+    record = sample.exports.layout("alpha", 16)
+    pieces = sample.exports.stream(record)
+    for _ in range(2):
+        next(pieces)
+    sample.execute("UPDATE export SET zip_sha256 = sha256('x')")
+    with pytest.raises(Damaged) as caught:
+        b"".join(pieces)
+    assert caught.value.code == "export-differs"
+
+
+def test_events_that_are_missing_or_misplaced_stop_the_layout(sample: Opened) -> None:
+    def as_owner(statement: str) -> None:
+        with psycopg.connect(sample.url) as connection:
+            connection.execute("ALTER TABLE event DISABLE TRIGGER ALL")
+            connection.execute(statement.encode())
+
+    line = sample_log().lines[3]
+    as_owner(
+        f"UPDATE event SET line = '\\x{line.hex()}', leaf = '\\x{leaf_hash(line).hex()}' "
+        "WHERE position = 5"
+    )
+    with pytest.raises(Damaged, match="position 5 says that it is 4"):
+        sample.exports.layout("alpha", 16)
+    as_owner("DELETE FROM event WHERE position = 3")
+    with pytest.raises(Damaged, match="Position 3 of alpha is missing"):
+        sample.exports.layout("alpha", 16)
+    as_owner("DELETE FROM event WHERE position >= 3")
+    with pytest.raises(Damaged, match="Position 3 of alpha is missing"):
+        sample.exports.layout("alpha", 16)
+
+
+def test_a_content_of_another_size_than_its_event_says_stops_the_layout(sample: Opened) -> None:
+    sample.execute(
+        "UPDATE blob SET size_bytes = 7 WHERE sha256 = %s", (hashlib.sha256(b"# One\n").digest(),)
+    )
+    with pytest.raises(Damaged, match="its event says 6"):
+        sample.exports.layout("alpha", 16)
+
+
+def test_a_runs_erased_content_names_where_it_was_erased(sample: Opened) -> None:
+    sample.exports.layout("alpha", 16, "run:r1")
+    data = ArtifactErased(
+        artifact="artifact/PRD/main",
+        artifact_version=1,
+        digest=digest_of(b"# Alpha\n\nFirst.\n"),
+        reason="asked",
+    )
+    assert sample.append("erasures", data) == 17
+    sample.lose(b"# Alpha\n\nFirst.\n")
+    with pytest.raises(Gone) as caught:
+        sample.exports.layout("alpha", 16, "run:r1")
+    assert caught.value.members == {"first_position": 17}
+    assert sample.bytes_of(17, "run:r1")

@@ -138,6 +138,8 @@ def test_two_versions_are_compared(http: httpx2.Client, project: str) -> None:
     found = http.get(path(project, "diff"), params={"from": 0, "to": 1}).json()
     assert (found["from"], found["to"]) == (0, 1)
     assert found["difference"]["lines_added"] == 3
+    earlier = http.get(path(project, "diff"), params={"at": 2}).json()
+    assert (earlier["from"], earlier["to"]) == (0, 1)
     missing = http.get(path(project, "diff"), params={"to": 9})
     assert (missing.status_code, missing.json()["code"]) == (404, "version-not-found")
 
@@ -283,3 +285,31 @@ def test_runs_and_the_trail_are_read_at_a_position(http: httpx2.Client, project:
     ).json()
     assert newest["items"][0]["position"] == 3
     assert newest["next"] == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "media_type", "content", "status", "code"),
+    [
+        ("PRD", "text/markdown", b"See [this](citation:1).", 422, "citation-unresolved"),
+        ("PRD", "text/markdown", b"\xff", 422, "validation-failed"),
+        ("PRD", "text/plain", b"a\0b", 422, "nul-character"),
+        ("PATCHSET", "application/json", b"{", 400, "malformed-json"),
+    ],
+)
+def test_an_uploaded_content_is_held_to_the_same_rules(
+    http: httpx2.Client,
+    project: str,
+    kind: str,
+    media_type: str,
+    content: bytes,
+    status: int,
+    code: str,
+) -> None:
+    digest = digest_of(content)
+    assert http.put(f"/v1/projects/{project}/blobs/{digest}", content=content).is_success
+    answer = http.post(
+        f"/v1/projects/{project}/artifacts/{kind}/main/versions",
+        json={"digest": digest, "size_bytes": len(content), "media_type": media_type},
+    )
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert http.get(f"/v1/projects/{project}").json()["position"] == 1

@@ -12,7 +12,8 @@ from psycopg.conninfo import make_conninfo
 from adapters import migrate as subject
 from adapters.migrate import migrate, migrations, pending
 from adapters.postgres_connect import connect
-from domain.errors import Conflict
+from adapters.service_login import LOGIN, service_login
+from domain.errors import Conflict, Malformed, Unavailable
 from tests.log_samples import Opened, creation, open_log
 
 LEDGER_WIDE = {"ledger", "token", "schema_migration"}
@@ -183,3 +184,30 @@ def test_a_pooled_connection_keeps_the_settings_of_its_role(database_url: str) -
         row = connection.execute("SHOW idle_in_transaction_session_timeout").fetchone()
 
     assert row == ("7s",)
+
+
+def test_a_database_that_is_away_is_said() -> None:
+    for use in (migrate, pending):
+        with pytest.raises(Unavailable, match="cannot be reached") as caught:
+            use("postgresql://ada:s3cret@127.0.0.1:1/deedbook")
+        assert caught.value.code == "database-unavailable"
+        assert "s3cret" not in caught.value.detail
+        assert "\n" not in caught.value.detail
+
+
+@pytest.mark.parametrize("url", ["postgress//ada:s3cret@host/deedbook", "password=s3cret nonsense"])
+def test_a_url_that_cannot_be_read_is_not_repeated(url: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        migrate(url)
+    assert "s3cret" not in caught.value.detail
+    assert "postgresql://user:password@host:5432/database" in caught.value.detail
+
+
+def test_commands_that_come_at_once_agree_on_one_login(database_url: str) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        urls = set(threads.map(service_login, [database_url] * 8))
+
+    assert len(urls) == 1
+    with connect(urls.pop()) as connection:
+        row = connection.execute("SELECT session_user, current_user").fetchone()
+    assert row == (LOGIN, "deedbook_service")

@@ -125,6 +125,15 @@ def test_somebody_elses_environment_is_not_deleted(tmp_path: Path) -> None:
     assert run.may_replace(str(venv))
 
 
+def test_where_nothing_can_be_written_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(run, "VENV", str(tmp_path / "file" / ".venv"))
+    with pytest.raises(SystemExit, match="copy this folder to where you may write"):
+        run.make_venv()
+
+
 def test_commands_find_our_modules_and_our_data_from_any_folder() -> None:
     made = run.child_environment({"PATH": "p"})
     assert made == {
@@ -135,6 +144,29 @@ def test_commands_find_our_modules_and_our_data_from_any_folder() -> None:
     made = run.child_environment({"PYTHONPATH": "mine", "DEEDBOOK_DATA": "there"})
     assert made["PYTHONPATH"] == f"{ROOT}{os.pathsep}mine"
     assert made["DEEDBOOK_DATA"] == "there"
+
+
+@pytest.mark.parametrize(
+    ("typed", "command"),
+    [
+        ([], ["up"]),
+        (["--port", "8001"], ["up", "--port", "8001"]),
+        (["--port=8001"], ["up", "--port=8001"]),
+        (["--no-import"], ["up", "--no-import"]),
+        (["up", "--listen", "::1"], ["up", "--listen", "::1"]),
+        (["--help"], ["--help"]),
+        (["export", "--port"], ["export", "--port"]),
+    ],
+)
+def test_without_a_word_it_starts_a_ledger(typed: list[str], command: list[str]) -> None:
+    assert run.command_line(typed) == command
+
+
+def test_every_option_of_up_may_stand_alone() -> None:
+    from app.cli.operations import up_command
+
+    own = [option.opts[0] for option in up_command.params if not option.name.startswith("global_")]
+    assert sorted(own) == sorted(run.UP_OPTIONS)
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.embedded_postgres import available
 from adapters.service_login import LOGIN
+from app import up
 from tests.log_samples import eventually
 from tests.started_ledger import (
     ROOT,
@@ -143,8 +144,9 @@ def test_a_first_start_imports_the_repository_and_says_what_to_do_next(
         with request(url, None, "/readyz") as answer:
             assert answer.status == 200
         assert len(keys(new_folder, "PATCHSET")) == 2
-        assert len(keys(new_folder, "ADR")) == 1
+        assert len(keys(new_folder, "")) == 4, "two commits and the document of each"
 
+        # What it names there works, typed as it stands.
         eventually(lambda: running.said.count("DEEDBOOK_DATA=") == 3)
         tried = [line for line in running.out if line.startswith("  DEEDBOOK_DATA=")]
         for line in tried:
@@ -157,6 +159,9 @@ def test_a_first_start_imports_the_repository_and_says_what_to_do_next(
 
 def test_a_second_start_is_fast_and_keeps_data_and_token(folder: Path) -> None:
     before = connection_of(folder)
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import app.up"], cwd=ROOT, check=True)
+    loading = time.monotonic() - began
     seconds = []
     for number in range(3):
         began = time.monotonic()
@@ -171,7 +176,8 @@ def test_a_second_start_is_fast_and_keeps_data_and_token(folder: Path) -> None:
         assert "kept in" in running.said
         after = connection_of(folder)
         assert after == {"url": url, "token": before["token"], "project": "deedbook"}
-    assert min(seconds) < 2
+    # Two seconds on a quiet machine; on a busy one, in proportion to loading the program alone.
+    assert min(seconds) < max(2, 4 * loading)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -412,6 +418,56 @@ def test_serve_waits_for_nobody_to_migrate_but_says_so(
     assert not new_folder.exists()
 
 
+def test_a_service_needs_no_more_than_the_restricted_role(
+    empty_database: str, new_folder: Path
+) -> None:
+    name = secrets.token_hex(4)
+    owner, login = f"owner_{name}", f"login_{name}"
+    database = conninfo_to_dict(empty_database)["dbname"]
+    with psycopg.connect(empty_database, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {owner} LOGIN CREATEROLE PASSWORD 'owner'")
+        admin.execute(f"ALTER DATABASE {database} OWNER TO {owner}")
+        try:
+            as_owner = make_conninfo(empty_database, user=owner, password="owner")
+            made = finished(new_folder, "migrate", DATABASE_URL=as_owner)
+            assert made.process.returncode == 0, made.said
+            admin.execute(f"CREATE ROLE {login} LOGIN PASSWORD 'login'")
+            admin.execute(f"GRANT deedbook_service TO {login}")
+            as_login = make_conninfo(empty_database, user=login, password="login")
+            for arguments in (("migrate",), ("token", "create", "first", "--direct")):
+                done = finished(new_folder, *arguments, DATABASE_URL=as_login)
+                assert done.process.returncode == 0, done.said
+            with started(new_folder, *UP, "--no-import", DATABASE_URL=as_login) as running:
+                running.url()
+                assert write(new_folder, "works") == 201
+                running.signal(signal.SIGTERM)
+                running.ends()
+            with (
+                psycopg.connect(as_login) as connection,
+                pytest.raises(psycopg.errors.InsufficientPrivilege),
+            ):
+                connection.execute("DELETE FROM event")
+        finally:
+            admin.execute(f"ALTER DATABASE {database} OWNER TO CURRENT_USER")
+            admin.execute(f"REASSIGN OWNED BY {owner} TO CURRENT_USER")
+            for role in (owner, login):
+                admin.execute(f"DROP OWNED BY {role}")
+                admin.execute(f"DROP ROLE {role}")
+
+
+def test_a_login_that_may_not_migrate_is_told_which_one_may(
+    empty_database: str, new_folder: Path
+) -> None:
+    login = f"login_{secrets.token_hex(4)}"
+    with psycopg.connect(empty_database, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {login} LOGIN PASSWORD 'login'")
+        as_login = make_conninfo(empty_database, user=login, password="login")
+        refused = finished(new_folder, *UP, "--no-import", DATABASE_URL=as_login)
+        admin.execute(f"DROP ROLE {login}")
+    assert refused.process.returncode == 4
+    assert "DEEDBOOK_ADMIN_DATABASE_URL" in refused.said
+
+
 def test_serve_can_start_the_embedded_postgres(folder: Path) -> None:
     with started(folder, "serve", "--port", "0") as running:
         url = running.line("Serving ").split()[1]
@@ -474,3 +530,15 @@ def test_a_reader_of_its_output_may_leave(folder: Path) -> None:
         assert write(folder, "works") == 201
         running.terminate()
         assert running.wait(SECONDS) == 143
+
+
+def test_commands_are_named_as_they_are_typed_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert up._command(ROOT / ".deedbook") == "python3 run.py"
+    monkeypatch.chdir(tmp_path)
+    assert up._command(ROOT / ".deedbook") == f"python3 {shlex.quote(str(ROOT / 'run.py'))}"
+    monkeypatch.setattr(up, "CHECKOUT", tmp_path / "site-packages")
+    assert up._command(tmp_path / ".deedbook") == "deedbook"
+    assert up._command(tmp_path / "a b") == f"DEEDBOOK_DATA='{tmp_path}/a b' deedbook"

@@ -11,7 +11,7 @@ import pytest
 
 from domain.digest import digest_of
 from domain.errors import Invalid
-from domain.events import ArtifactErased, ArtifactWritten
+from domain.events import ArtifactErased, ArtifactWritten, Content, PlanRecorded, RunStarted
 from domain.merkle import leaf_hash, tree_root
 from projections import manifest as lists
 from projections.bundle import Scope
@@ -366,3 +366,167 @@ def test_a_report_is_json_with_a_state_and_checks(files: dict[str, bytes]) -> No
     value = msgspec.json.decode(msgspec.json.encode(check(files)))
     assert value["state"] == "VERIFIED-UNANCHORED"
     assert set(value["checks"][0]) == {"id", "ok", "detail"}
+
+
+def test_a_file_that_every_export_has_is_missed_by_name(
+    log: MemoryLog, files: dict[str, bytes]
+) -> None:
+    left = {path: body for path, body in files.items() if not path.endswith("events.jsonl")}
+    report = check(mended(left))
+    assert "data/events.jsonl is not there" in details(report)
+    run = files_of(log.lines, log.blobs, Scope("r1"))
+    left = {path: body for path, body in run.items() if not path.endswith("leaves.txt")}
+    assert "data/leaves.txt is not there" in details(check(mended(left)))
+    both = {**files, f"{FOLDER}/data/leaves.txt": run["alpha-r1-16/data/leaves.txt"]}
+    assert "data/leaves.txt does not belong into this scope" in details(check(mended(both)))
+
+
+def test_a_tree_file_has_one_spelling(files: dict[str, bytes]) -> None:
+    path = f"{FOLDER}/data/tree.json"
+    report = check(mended({**files, path: files[path].replace(b":", b": ", 1)}))
+    assert "data/tree.json: not in canonical form" in details(report)
+
+
+def test_the_events_of_a_run_stand_in_order_and_belong_to_it(log: MemoryLog) -> None:
+    files = files_of(log.lines, log.blobs, Scope("r1"))
+    path = "alpha-r1-16/data/events.jsonl"
+    lines = files[path].splitlines(keepends=True)
+    for changed, says in (
+        ([lines[1], lines[0], *lines[2:]], "position 2 after 3"),
+        ([*lines, log.lines[15] + b"\n"], "its stream does not belong into this scope"),
+        ([*lines[:4], b"garbage\n", *lines[4:]], "The line is not an event"),
+        ([*lines, lines[-1].replace(b'"position":15', b'"position":17')], "position 17 after 15"),
+    ):
+        report = check(mended({**files, path: b"".join(changed)}))
+        assert report.state == "FAILED"
+        assert says in details(report)
+
+
+def test_leaves_have_one_spelling_and_are_whole(log: MemoryLog) -> None:
+    files = files_of(log.lines, log.blobs, Scope("r1"))
+    path = "alpha-r1-16/data/leaves.txt"
+    body = files[path]
+    for changed, says in (
+        (body[:-7], "the last line is cut"),
+        (b"x" + body[1:], "line 1: not a leaf hash in hex"),
+        (body[:64].upper() + body[64:], "line 1: not a leaf hash in hex"),
+        (body[:64] + b" " + body[65:], "line 1: not a leaf hash in hex"),
+        (b"\xff" + body[1:], "line 1: not a leaf hash in hex"),
+        (b"x" * 65 + body * 3, "line 1: not a leaf hash in hex"),
+    ):
+        report = check(mended({**files, path: changed}))
+        assert "leaves" in failed_steps(report)
+        assert says in details(report)
+
+
+def test_an_event_of_another_kind_later_in_a_stream_fails() -> None:
+    log = sample_log()
+    log.add("artifact/PRD/main", RunStarted())
+    report = check(files_of(log.lines, log.blobs))
+    assert "a RunStarted is not for this stream" in details(report)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"2026-11-20T10:00:16", b"2026-13-20T10:00:16"),
+        (b"2026-11-20T10:00:16", b"2026-11-20 10:00:16"),
+        (b'"version":1}', b'"version":99999999999999999999}'),
+    ],
+)
+def test_numbers_and_times_that_no_ledger_records_fail(
+    log: MemoryLog, files: dict[str, bytes], old: bytes, new: bytes
+) -> None:
+    lines = [*log.lines[:15], log.lines[15].replace(old, new)]
+    assert lines != log.lines
+    report = check(with_lines(files, lines))
+    assert "line 16" in details(report)
+    assert "events" in failed_steps(report)
+
+
+def test_an_integer_beyond_what_json_numbers_carry_fails(files: dict[str, bytes]) -> None:
+    log = sample_log()
+    plan = Content(digest=digest_of(b""), size_bytes=2**53, media_type="text/plain")
+    log.add("run/other", PlanRecorded(content=plan))
+    log.blobs[hashlib.sha256(b"").digest()] = b""
+    report = check(files_of(log.lines, log.blobs))
+    assert "outside ±(2^53 - 1)" in details(report)
+
+
+def test_a_list_without_lines_is_named_and_not_read_to_its_end(files: dict[str, bytes]) -> None:
+    report = check({**files, f"{FOLDER}/manifest-sha256.txt": b"x" * 200_000})
+    assert "manifest-sha256.txt, line 1: cut, or a file is not listed" in details(report)
+
+
+def test_a_manifest_that_leaves_a_file_out_fails_at_the_bag(
+    files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"{FOLDER}/data/manifest.json"
+    value = msgspec.json.decode(files[path], type=lists.Manifest)
+    short = lists.encode_manifest(lists.Manifest(value.files[:-1]))
+    changed = mended({**files, path: short})
+    assert "data/manifest.json lists 13 files, there are 14" in details(check(changed))
+    changed[path] = b"[]"
+    assert "data/manifest.json: Expected" in details(check(mended(changed)))
+    monkeypatch.setattr("projections.verify.MAX_EXPLAINED_BYTES", 10)
+    changed[path] = short
+    assert "data/manifest.json is not the one that belongs here" in details(check(mended(changed)))
+
+
+def test_a_pin_says_when_it_could_not_be_held_against_the_leaves(
+    log: MemoryLog, files: dict[str, bytes]
+) -> None:
+    broken = mended({**files, f"{FOLDER}/data/tree.json": b"{}"})
+    report = check(broken, Pin(bytes(32), 3))
+    assert report.checks[-1].detail == "could not run: the log's size is not known"
+    report = check(with_lines(files, log.lines[:4]), Pin(bytes(32), 9))
+    assert report.checks[-1].detail == "could not run: there are no 9 leaves"
+    no_root = f"{ORIGIN}\n3\nno base64!\n\n"
+    with pytest.raises(Invalid):
+        read_pin(no_root)
+
+
+def test_an_archive_that_is_not_the_same_when_read_again_fails(files: dict[str, bytes]) -> None:
+    class Changing(_Files):
+        def __init__(self) -> None:
+            super().__init__(files)
+            self.reads = 0
+
+        def chunks(self, entry: ArchiveEntry) -> Iterator[bytes]:
+            if entry.path.endswith("events.jsonl"):
+                self.reads += 1
+                if self.reads > 1:
+                    yield b"?" * entry.size_bytes
+                    return
+            yield from super().chunks(entry)
+
+    assert "data/events.jsonl was not the same when read again" in details(verify(Changing()))
+
+
+def test_an_event_that_says_another_position_fails_in_a_consistent_log(
+    log: MemoryLog, files: dict[str, bytes]
+) -> None:
+    lines = [line.replace(b'"position":5,', b'"position":6,') for line in log.lines]
+    tree = lists.encode_tree(ORIGIN, tree_root([leaf_hash(line) for line in lines]), len(lines))
+    report = check(with_lines({**files, f"{FOLDER}/data/tree.json": tree}, lines))
+    assert "position 6 stands where 5 belongs" in details(report)
+
+
+def test_an_edited_event_of_a_run_does_not_hash_to_its_leaf(log: MemoryLog) -> None:
+    good = files_of(log.lines, log.blobs, Scope("r1"))
+    edited = [line.replace(b"8a00-000000000009", b"8a00-0000000000ff") for line in log.lines]
+    forged = files_of(edited, log.blobs, Scope("r1"))
+    for name in ("data/leaves.txt", "data/tree.json"):  # what the ledger has published
+        forged[f"alpha-r1-16/{name}"] = good[f"alpha-r1-16/{name}"]
+    report = check(mended(forged))
+    assert "leaves" in failed_steps(report)
+    assert "root" not in failed_steps(report)
+    assert "it does not hash to line 9 of data/leaves.txt" in details(report)
+
+
+def test_the_bags_description_is_what_the_files_imply(files: dict[str, bytes]) -> None:
+    path = f"{FOLDER}/bag-info.txt"
+    for old, new in ((b"Format: 1", b"Format: 2"), (b"example@16", b"example@15")):
+        report = check(mended({**files, path: files[path].replace(old, new)}))
+        assert "bag" in failed_steps(report)
+        assert "differs from what tree.json and the files give" in details(report)

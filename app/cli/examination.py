@@ -27,11 +27,16 @@ def examine_all(choices: Choices, project: str | None, *, verify: bool) -> list[
 
 
 def _guarded(subject: str, look: Callable[[], Iterator[Examined]]) -> list[Examined]:
+    from adapters.postgres_connect import UNREACHABLE
+
     found: list[Examined] = []
     try:
         found.extend(look())
     except DeedbookError as error:
         found.append(Examined("wrong", subject, f"{error.detail} ({error.code})"))
+    except UNREACHABLE as error:
+        reason = str(error).partition("\n")[0]
+        found.append(Examined("wrong", subject, f"Postgres cannot be reached: {reason}"))
     return found
 
 

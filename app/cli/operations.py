@@ -68,7 +68,7 @@ def rebuild_command(project: str | None, repair: bool) -> int:
     """
     from adapters.rebuild import rebuild
     from app.bootstrap import admin_url
-    from app.cli.output import show_one
+    from app.cli.output import show, show_one
     from app.progress import Progress
 
     choices = chosen()
@@ -77,7 +77,12 @@ def rebuild_command(project: str | None, repair: bool) -> int:
         Progress("rebuild", hidden=choices.quiet) as progress,
     ):
         report = rebuild(url, project, repair=repair, progress=progress)
-    show_one(report)
+    if choices.output == "table":
+        show_one(report.summary())
+        if report.differences:
+            show(report.differences, {"what": "DIFFERENCE", "place": "PLACE"})
+    else:
+        show_one(report)
     return failure.OK if report.equal or repair else failure.NOT_VERIFIED
 
 

@@ -112,6 +112,7 @@ class DiffQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
 
     from_: int | None = None
     to: int | None = None
+    at: int | None = None
 
 
 _ARTIFACT = "/v1/projects/{project}/artifacts/{kind}/{key}"
@@ -287,7 +288,7 @@ def get_citations(call: Call[At, None]) -> Response:
 def get_diff(call: Call[DiffQuery, None]) -> Response:
     """Compare two versions, as JSON or as a unified diff."""
     kind, key = _name(call)
-    position = call.position(None)
+    position = call.position(call.query.at)
     latest = call.ledger.views.artifact(call.project, kind, key, position)
     new = latest.version if call.query.to is None else call.query.to
     old = max(new - 1, 0) if call.query.from_ is None else call.query.from_

@@ -1,0 +1,165 @@
+"""A ledger with every kind of event, and how its owner would tamper with it: for rebuild and doctor."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import sql
+
+from app.ledger import EventInput, Ledger, RequestKey
+from tests.ledger_samples import make_project
+
+LARGE = b"0123456789abcdef" * 320_000
+"""Longer than the piece in which a content is read."""
+
+
+def fill(ledger: Ledger, url: str) -> None:
+    """Two projects: `alpha` with every kind of event, contents, keys and exports; `beta` is small."""
+    make_project(ledger, url)
+    ledger.change_project("alpha", description="Changed.", actor="user:bob")
+    ledger.write_artifact(
+        "alpha", "NOTE", "huge", LARGE, media_type="application/x-large", actor="user:ada"
+    )
+    _second_run(ledger)
+    batch = [
+        EventInput(
+            stream=f"artifact/SPEC_1/{key}",
+            type="ArtifactWritten",
+            data={"media_type": "text/markdown", "title": key},
+            content=f"# {key}\n".encode(),
+        )
+        for key in ("one", "two", "three")
+    ]
+    for number, events in enumerate((batch, batch[:1])):
+        ledger.append(
+            "alpha",
+            events,
+            actor="build:ci",
+            key=RequestKey(f"key-{number}", hashlib.sha256(bytes([number])).digest()),
+        )
+    position = ledger.position("alpha", None)
+    ledger.exports.layout("alpha", position)
+    ledger.exports.layout("alpha", position, "run:r1")
+    ledger.create_project("beta", title="Beta", actor="user:ada")
+    ledger.write_artifact("beta", "NOTE", "only", b"# Only\n", actor="user:ada")
+
+
+def _second_run(ledger: Ledger) -> None:
+    steps: Sequence[tuple[str, dict[str, object]]] = (
+        ("RunCreated", {"title": "Second run"}),
+        ("RunStarted", {}),
+        ("ApprovalRequested", {"approval": "a1", "scope": "deploy", "intent": "Go live"}),
+        ("RunPaused", {"waiting_for": "approval"}),
+        ("ApprovalRecorded", {"decision": "approved", "approval": "a1"}),
+        ("RunResumed", {}),
+        ("SideEffectIntended", {"effect": "e1", "scope": "deploy", "intent": "Go live"}),
+        ("SideEffectFinished", {"effect": "e1", "outcome": "succeeded"}),
+        (
+            "DeploymentRecorded",
+            {
+                "provider": "here",
+                "environment": "production",
+                "commit": "c0ffee",
+                "outcome": "succeeded",
+            },
+        ),
+        ("RunPaused", {"waiting_for": "external", "reason": "nightly"}),
+        ("RunFinished", {"outcome": "canceled"}),
+    )
+    for kind, data in steps:
+        ledger.append("alpha", [EventInput(stream="run/r2", type=kind, data=data)], actor="agent:x")
+
+
+@contextmanager
+def tampering(url: str) -> Iterator[psycopg.Connection]:
+    """The owner's transaction, with the triggers off; they are on again at its end."""
+    with psycopg.connect(url) as connection:
+        connection.execute(TRIGGERS_OFF)
+        yield connection
+        connection.execute(TRIGGERS_ON)
+
+
+@contextmanager
+def undone(url: str) -> Iterator[psycopg.Connection]:
+    """A transaction of the owner's that is rolled back, so that many tests can share a database."""
+    with psycopg.connect(url) as connection:
+        yield connection
+        connection.rollback()
+
+
+def columns_of(url: str, table: str) -> list[tuple[str, str]]:
+    """The columns of a table and their types, from the catalogue."""
+    with psycopg.connect(url) as connection:
+        return connection.execute(
+            """
+            SELECT column_name, data_type FROM information_schema.columns
+            WHERE table_schema = 'public' AND table_name = %s ORDER BY ordinal_position
+            """,
+            (table,),
+        ).fetchall()
+
+
+def key_of(url: str, table: str) -> set[str]:
+    """The columns of a table's primary key."""
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(
+            """
+            SELECT attname FROM pg_index JOIN pg_attribute
+              ON attrelid = indrelid AND attnum = ANY(indkey)
+            WHERE indrelid = to_regclass(%s) AND indisprimary
+            """,
+            (table,),
+        ).fetchall()
+    return {name for (name,) in rows}
+
+
+def tables_with_projects(url: str) -> set[str]:
+    """The tables that hold rows of projects, from the catalogue."""
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(
+            """
+            SELECT table_name FROM information_schema.columns
+            WHERE table_schema = 'public' AND column_name = 'project_id'
+            """
+        ).fetchall()
+    return {name for (name,) in rows}
+
+
+CHANGES = {
+    "text": "coalesce({0}, '') || 'x'",
+    "bigint": "{0} + 1000",
+    "integer": "{0} + 1000",
+    "smallint": "{0} + 7",
+    "uuid": "overlay({0}::text placing 'ffff' from 20)::uuid",
+    "timestamp with time zone": "{0} + interval '1 microsecond'",
+    "bytea": "CASE WHEN {0} = '' THEN 'x'::bytea ELSE set_byte({0}, 0, get_byte({0}, 0) # 1) END",
+}
+"""By type: another value."""
+
+
+def change_one(connection: psycopg.Connection, table: str, column: str, kind: str) -> None:
+    """Give one row of `alpha`, from the middle, another value in a column."""
+    names = {"table": sql.Identifier(table), "column": sql.Identifier(column)}
+    statement = sql.SQL(
+        """
+        UPDATE {table} SET {column} = {change} WHERE ctid = (
+          SELECT ctid FROM {table} WHERE project_id = 'alpha' ORDER BY {table} DESC
+          LIMIT 1 OFFSET (SELECT count(*) / 2 FROM {table} WHERE project_id = 'alpha'))
+        """
+    ).format(change=sql.SQL(CHANGES[kind].format("{column}")).format(**names), **names)
+    tamper(connection, statement)
+
+
+def tamper(connection: psycopg.Connection, *statements: sql.SQL | sql.Composed) -> None:
+    """Change rows with the triggers off; each statement must change something."""
+    connection.execute(TRIGGERS_OFF)
+    for statement in statements:
+        assert connection.execute(statement).rowcount != 0, statement
+    connection.execute(TRIGGERS_ON)
+
+
+TRIGGERS_OFF = "ALTER TABLE event DISABLE TRIGGER USER"
+TRIGGERS_ON = """
+ALTER TABLE event ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_truncate
+"""

@@ -1,0 +1,129 @@
+"""The settings: what they default to, how they are given, and what is said of a wrong one."""
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from app import settings as subject
+from app.settings import CHECKOUT, SECRETS, Settings, read_settings
+from domain.errors import Malformed
+
+SECRET = "postgresql://ada:s3cret@db.example/deedbook"
+DOCUMENT = CHECKOUT / "docs" / "operations.md"
+
+
+def refused(environment: dict[str, str]) -> str:
+    with pytest.raises(Malformed) as caught:
+        read_settings(environment)
+    assert caught.value.code == "invalid-parameter"
+    return caught.value.detail
+
+
+def test_nothing_needs_to_be_set(tmp_path: Path) -> None:
+    settings = read_settings({})
+    assert settings == Settings()
+    assert settings.embedded
+    assert settings.data_folder == Path.cwd() / ".deedbook"
+    assert (settings.deedbook_listen, settings.deedbook_port) == ("127.0.0.1", 8000)
+
+
+def test_the_environment_of_the_process_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEDBOOK_PORT", "9000")
+    assert read_settings().deedbook_port == 9000
+
+
+def test_each_is_the_variable_of_its_name_and_the_rest_is_left_alone() -> None:
+    settings = read_settings(
+        {
+            "DATABASE_URL": SECRET,
+            "DEEDBOOK_POOLED": "true",
+            "DEEDBOOK_DATA": "~/kept",
+            "DEEDBOOK_PORT": "0",
+            "DEEDBOOK_ACCESS_LOG": "1",
+            "DEEDBOOK_REPOSITORY": "~/code",
+            "PATH": "elsewhere",
+        }
+    )
+    assert settings.database_url == SECRET
+    assert not settings.embedded
+    assert settings.deedbook_pooled
+    assert settings.data_folder == Path.home() / "kept"
+    assert settings.deedbook_port == 0
+    assert settings.deedbook_access_log
+    assert settings.repository == Path.home() / "code"
+
+
+def test_an_empty_variable_is_an_unset_one() -> None:
+    assert read_settings({"DATABASE_URL": "", "DEEDBOOK_PORT": ""}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEEDBOOK_PORT", "many"),
+        ("DEEDBOOK_PORT", "65536"),
+        ("DEEDBOOK_PORT", "-1"),
+        ("DEEDBOOK_POOLED", "perhaps"),
+        ("DEEDBOOK_HOST", "UPPER.example"),
+        ("DEEDBOOK_HOST", "ends.with.newline\n"),
+        ("DEEDBOOK_HOST", "a/b"),
+    ],
+)
+def test_a_wrong_one_is_named(name: str, value: str) -> None:
+    assert refused({name: value}).startswith(f"The setting {name} is wrong: Expected ")
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_can_come_in_a_file(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{SECRET}\n")
+    settings = read_settings({f"{name}_FILE": str(file)})
+    assert getattr(settings, name.lower()) == SECRET
+
+
+def test_a_secret_is_given_once(tmp_path: Path) -> None:
+    said = refused({"DATABASE_URL": SECRET, "DATABASE_URL_FILE": str(tmp_path)})
+    assert said == "Set DATABASE_URL or DATABASE_URL_FILE, not both."
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff", b"x" * 8_193])
+def test_a_file_without_a_secret_is_named(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+    assert refused({"DEEDBOOK_TOKEN_FILE": str(file)}).startswith("DEEDBOOK_TOKEN_FILE ")
+
+
+def test_secrets_do_not_show(tmp_path: Path) -> None:
+    settings = read_settings(dict.fromkeys(SECRETS, "s3cret"))
+    assert "s3cret" not in f"{settings!r} {settings} {[settings]}"
+
+
+def test_the_repository_is_the_one_of_the_checkout_or_of_the_folder_one_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Settings().repository == CHECKOUT
+    monkeypatch.setattr(subject, "CHECKOUT", tmp_path / "site-packages")
+    monkeypatch.chdir(tmp_path)
+    assert Settings().repository == tmp_path
+
+
+def test_every_setting_is_documented() -> None:
+    text = DOCUMENT.read_text("utf-8")
+    missing = [name for name in Settings.__struct_encode_fields__ if f"| `{name}` |" not in text]
+    assert missing == []
+    for name in msgspec.structs.fields(Settings):
+        assert name.name in (Settings.__doc__ or "")
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    folder = CHECKOUT / "app"
+    readers = {
+        file.relative_to(folder).as_posix()
+        for file in folder.rglob("*.py")
+        if "os.environ" in file.read_text("utf-8")
+    }
+    assert os.environ
+    assert readers <= {"settings.py", "cli/root.py"}
