@@ -250,7 +250,7 @@ class Ledger:
             ),
         )
         if not proposed:
-            return Receipt(entries=())
+            return self._first_answer(project, request_key) or Receipt(entries=())
         return self.append(
             project,
             [
@@ -265,6 +265,14 @@ class Ledger:
             actor=actor,
             preconditions={} if expected is None else {stream: expected},
             key=request_key,
+        )
+
+    def _first_answer(self, project: str, key: RequestKey | None) -> Receipt | None:
+        """What a repeat is told: it may itself have written what is the latest version now."""
+        if key is None:
+            return None
+        return self.log.recall(
+            Append(project=project, events=(), key=key.key, request_sha256=key.request_sha256)
         )
 
     def stage_blob(self, project: str, content: bytes) -> str:
