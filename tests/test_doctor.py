@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters import doctor, doctor_contents, doctor_schema
-from adapters.doctor import Finding, examine, examine_over
+from adapters.doctor import Finding, examine, examine_rows, examine_tables
 from adapters.doctor_schema import examine_role
 from adapters.examined import MAX_FINDINGS
 from app.bundle_import import import_bundle
@@ -63,8 +63,8 @@ def places(url: str, project: str | None = None) -> list[str]:
 
 
 def seen(connection: psycopg.Connection, project: str | None = None) -> list[str]:
-    """The places of the findings, as a transaction sees the ledger."""
-    found = examine_over(connection, project=project, progress=lambda done, total=None: None)
+    """The places of the findings in rows, as a transaction sees them."""
+    found = examine_rows(connection, project=project, progress=lambda done, total=None: None)
     return [finding.place for finding in found]
 
 
@@ -119,27 +119,16 @@ def test_a_change_of_any_column_is_found_at_its_place(shared_url: str, table: st
     assert unnoticed == []
 
 
-UNCHECKED = {
-    "export": {
-        "position",  # no files are kept under the other key, and they may all be gone
-        "scope",
-        "format_version",
-        "zip_sha256",  # the next whole pass of the export compares it
-        "created_at",
-    },
-    "export_file": {"source", "sha256"},
-}
-
-
 @pytest.mark.parametrize("table", ["export", "export_file"])
 def test_a_change_of_what_is_kept_of_an_export_is_found(shared_url: str, table: str) -> None:
-    unnoticed = []
+    unnoticed = set()
     for column, kind in columns_of(shared_url, table):
         with undone(shared_url) as connection:
             change_one(connection, table, column, kind)
             if not any(place.startswith("export") for place in seen(connection, "alpha")):
-                unnoticed.append(column)
-    assert set(unnoticed) == UNCHECKED[table]
+                unnoticed.add(column)
+    # The next whole pass of the export compares its digest; when it was made proves nothing.
+    assert unnoticed <= {"zip_sha256", "created_at"}
 
 
 def spoil(url: str, *statements: LiteralString) -> None:
@@ -204,8 +193,6 @@ SPOILT_EVENT = f"UPDATE event SET actor = 'user:eve' WHERE {SECOND}"
         ("UPDATE export_file SET crc32 = -1 WHERE ordinal = 1", "export_file alpha/"),
         ("UPDATE export_file SET content = 'x' WHERE source = 2", "export_file alpha/"),
         ("UPDATE export_file SET content = NULL WHERE source = 1", "export_file alpha/"),
-        ("DELETE FROM schema_migration WHERE version = 2", "schema_migration 2"),
-        ("UPDATE schema_migration SET sha256 = '' WHERE version = 1", "schema_migration 1"),
     ],
 )
 def test_what_is_spoilt_is_named(shared_url: str, statement: LiteralString, place: str) -> None:
@@ -218,6 +205,8 @@ def test_what_is_spoilt_is_named(shared_url: str, statement: LiteralString, plac
 @pytest.mark.parametrize(
     ("statement", "place"),
     [
+        ("DELETE FROM schema_migration WHERE version = 2", "schema_migration 2"),
+        ("UPDATE schema_migration SET sha256 = '' WHERE version = 1", "schema_migration 1"),
         ("DROP TRIGGER refuse_row ON event", "trigger event (refuse_row)"),
         ("ALTER TABLE event DISABLE TRIGGER refuse_truncate", "trigger event (refuse_truncate)"),
         ("ALTER TABLE event ENABLE TRIGGER refuse_row", "trigger event (refuse_row)"),
@@ -246,7 +235,7 @@ def test_a_schema_that_the_migrations_did_not_make_is_named(
 ) -> None:
     with undone(shared_url) as connection:
         connection.execute(statement)
-        found = seen(connection)
+        found = [finding.place for finding in examine_tables(connection)]
     assert place in found, found
 
 
