@@ -143,16 +143,20 @@ class GroupWriter:
         self._count(waiting, -1)
 
     def _lead(self, own: _Waiting) -> None:
+        served: list[_Waiting] = []
         try:
             while own.outcome is None:
+                _wake(served)
                 with self._lock:
-                    group = self._take()
-                self._write_group(group, own)
+                    served = self._take()
+                self._write_group(served, own)
         finally:
             with self._lock:
                 if not own.taken:  # interrupted: nobody may wait for this thread
                     self._withdraw(own)
+            # First who leads next, so that its group is on its way while the others wake.
             self._pass_lead()
+            _wake(served)
 
     def _pass_lead(self) -> None:
         with self._lock:
@@ -172,7 +176,7 @@ class GroupWriter:
         return None
 
     def _take(self) -> list[_Waiting]:
-        """The next group: one request a project in turn, until it is full."""
+        """The next group: one request a project in turn, until it is full; some may have expired."""
         group: list[_Waiting] = []
         events = size_bytes = 0
         now = time.monotonic()
@@ -190,28 +194,32 @@ class GroupWriter:
                 del self._queues[project]
             self._count(waiting, -1)
             waiting.taken = True
-            if _deadline(waiting.request) < now:
-                self._answer(waiting, _expired())
-                continue
             group.append(waiting)
+            if _deadline(waiting.request) < now:
+                waiting.outcome = _expired()
+                continue
             events += len(waiting.request.events)
             size_bytes += waiting.size_bytes
         return group
 
-    def _write_group(self, group: list[_Waiting], own: _Waiting) -> None:
+    def _write_group(self, taken: list[_Waiting], own: _Waiting) -> None:
+        group = [waiting for waiting in taken if waiting.outcome is None]
         try:
             outcomes = self._write([waiting.request for waiting in group]) if group else []
         except BaseException as error:  # noqa: BLE001 - every waiter must get an outcome
             outcomes = [_for_each(error, own=waiting is own) for waiting in group]
         with self._lock:
             for waiting, outcome in zip(group, outcomes, strict=True):
-                self._answer(waiting, outcome)
+                if waiting.outcome is None:  # else its caller has gone
+                    waiting.outcome = outcome
 
-    def _answer(self, waiting: _Waiting, outcome: Outcome) -> None:
-        if waiting.outcome is None:  # else its caller has gone
-            waiting.outcome = outcome
-            if not waiting.lead:
-                waiting.woken.release()
+
+def _wake(served: list[_Waiting]) -> None:
+    """Tell those who have an outcome now, each once."""
+    while served:
+        waiting = served.pop()
+        if not waiting.lead:
+            waiting.woken.release()
 
 
 def _deadline(request: Append) -> float:

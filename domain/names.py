@@ -5,6 +5,7 @@ normalises Unicode: no two artifacts can meet in one path.
 """
 
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -108,6 +109,7 @@ def run_stream(run_id: str) -> str:
     return f"run/{run_id}"
 
 
+@lru_cache(maxsize=4_096)  # an append asks for each name several times
 def parse_stream(name: str) -> Stream:
     """What a stream's name says; the inverse of the functions above.
 
