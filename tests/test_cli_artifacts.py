@@ -104,6 +104,8 @@ def test_an_expected_version_holds_and_the_same_content_is_not_written_again(
     typed(*put, given=b"three")
     assert served.ledger.log.head(project).size == 5
     assert "-two" in typed("artifact", "diff", "PRD", "main", "--from", "2", "--to", "3")
+    shown = json.loads(typed("--json", "artifact", "diff", "PRD", "main", "--from", "0"))
+    assert (shown["from"], shown["to"]) == (0, 4)
 
 
 def test_bytes_that_are_no_text_keep_what_they_are(typed: Typed, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from app.ledger import Ledger
 from app.ledger_import import LedgerAppender
 from domain.digest import digest_of, parse_digest
 from domain.errors import Conflict, DeedbookError, Gone, Invalid, NotFound, TooLarge, Unavailable
-from domain.events import ArtifactWritten, parse
+from domain.events import ArtifactWritten, Source, parse
 from domain.events import Recorded as RecordedEvent
 from domain.patchset import read_patchset
 from tests.git_samples import Repository
@@ -257,9 +257,12 @@ def test_an_artifact_written_by_hand_is_not_taken_for_the_document(
 ) -> None:
     ledger.create_project(PROJECT, title="Alpha", actor="user:ada")
     ledger.write_artifact(PROJECT, "PRD", "main", b"# By hand\n", actor="user:ada")
+    source = Source(commit="c", path="elsewhere.md")
+    ledger.write_artifact(PROJECT, "NOTE", "main", b"x", source=source, actor="user:ada")
     repository.commit(main="# Another\n")
     imported(ledger, repository)
-    assert streams(ledger) == ["artifact/PRD/main", "artifact/DOCUMENT/main"]
+    assert streams(ledger)[-1] == "artifact/DOCUMENT/main"
+    assert len(streams(ledger)) == 3
     assert content(ledger, "artifact/PRD/main") == b"# By hand\n"
 
 
