@@ -5,7 +5,8 @@ import os
 import secrets
 import uuid
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 
 import psycopg
@@ -14,7 +15,9 @@ from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastor
 from psycopg.conninfo import conninfo_to_dict
 
 from app.ledger import EventInput, Ledger
-from bench.measure import Ratio, compare, in_threads
+from bench.measure import Ratio, Work, compare, in_threads
+from bench.place import Place, Service, serve
+from bench.served import connection, post
 
 ROWS = """
 CREATE TABLE IF NOT EXISTS raw_event (project_id text, position bigint, stream text, version bigint, type text,
@@ -31,6 +34,8 @@ CREATE SEQUENCE IF NOT EXISTS raw_position;
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PAYLOAD_BYTES = 4096
 LINE = b"x" * 360
+STOCK_HANGS_EVENTS = 1_600
+"""So many at once fill the socket's buffers, and the stock recorder waits for ever in its pipeline."""
 
 
 def payload() -> bytes:
@@ -90,8 +95,9 @@ def _rows() -> tuple[object, ...]:
     return (*event, *blob, *version)
 
 
-def raw_work(url: str, writers: int, appends: int, batch: int = 1) -> Callable[[], float]:
-    """A round of raw appends; its rate in events a second."""
+@contextmanager
+def raw_work(url: str, writers: int, appends: int, batch: int = 1) -> Iterator[Work]:
+    """Rounds of raw appends, each writer on a connection of its own; a round's events a second."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(ROWS)
     raws = [Raw(url) for _ in range(writers)]
@@ -108,12 +114,14 @@ def raw_work(url: str, writers: int, appends: int, batch: int = 1) -> Callable[[
 
         return each * writers * batch / in_threads([worker(raw) for raw in raws])
 
-    return work
+    try:
+        yield work
+    finally:
+        for raw in raws:
+            raw.close()
 
 
-def our_work(
-    ledger: Ledger, project: str, writers: int, appends: int, batch: int = 1
-) -> Callable[[], float]:
+def our_work(ledger: Ledger, project: str, writers: int, appends: int, batch: int = 1) -> Work:
     """A round of our appends through the use case."""
 
     def work() -> float:
@@ -140,8 +148,42 @@ def our_work(
     return work
 
 
-def stock_work(url: str, writers: int, appends: int, batch: int = 1) -> Callable[[], float]:
-    """A round of appends with the library's own recorder."""
+@contextmanager
+def http_work(
+    service: Service, project: str, writers: int, appends: int, batch: int = 1
+) -> Iterator[Work]:
+    """Rounds of our appends over HTTP, each writer on a connection that stays open."""
+    with ExitStack() as closing:
+        opened = [closing.enter_context(connection(service)) for _ in range(writers)]
+
+        def worker(index: int, each: int) -> Callable[[], None]:
+            def run() -> None:
+                for _ in range(each):
+                    events = [
+                        {
+                            "stream": f"artifact/D/h{index}",
+                            "type": "ArtifactWritten",
+                            "data": {"media_type": "text/markdown"},
+                            "content": payload().decode(),
+                        }
+                        for _ in range(batch)
+                    ]
+                    path = f"/v1/projects/{project}/events"
+                    post(opened[index], service, path, {"events": events})
+
+            return run
+
+        def work() -> float:
+            each = max(1, appends // writers)
+            workers = [worker(index, each) for index in range(writers)]
+            return each * writers * batch / in_threads(workers)
+
+        yield work
+
+
+@contextmanager
+def stock_work(url: str, writers: int, appends: int, batch: int = 1) -> Iterator[Work]:
+    """Rounds of appends with the library's own recorder."""
     parts = conninfo_to_dict(url)
     datastore = PostgresDatastore(
         dbname=str(parts["dbname"]),
@@ -172,41 +214,68 @@ def stock_work(url: str, writers: int, appends: int, batch: int = 1) -> Callable
 
         return each * writers * batch / in_threads([worker] * writers)
 
-    return work
+    try:
+        yield work
+    finally:
+        datastore.close()
 
 
-def measure(ledger: Ledger, url: str, rounds: int) -> list[Ratio]:
+SHAPES = (
+    # writers, appends a round, events an append
+    (1, 300, 1),
+    (16, 1_600, 1),
+    (64, 3_200, 1),
+    (1, 20, 100),
+    (16, 64, 100),
+)
+PROJECT = "bench-append"
+
+
+def measure(place: Place, rounds: int, *, quick: bool = False) -> list[Ratio]:
     """Every line about appends."""
-    ledger.create_project("bench-append", title="bench", actor="bench")
+    place.ledger.create_project(PROJECT, title="bench", actor="bench")
     results = []
-    for writers, appends, batch, target in (
-        (1, 300, 1, ""),
-        (16, 1600, 1, ">= 0.4"),
-        (64, 3200, 1, ""),
-        (1, 20, 100, ""),
-        (16, 64, 100, ""),
-    ):
-        shape = f"{writers} writer{'s' * (writers > 1)}" + (
-            f", batches of {batch}" if batch > 1 else ""
-        )
-        ours = our_work(ledger, "bench-append", writers, appends, batch)
+    with serve(place) as service:
+        for writers, appends, batch in SHAPES:
+            count = max(writers, appends // (3 if quick else 1))
+            results += _shape(place, service, rounds, writers, count, batch)
+    return results
+
+
+def _shape(
+    place: Place, service: Service, rounds: int, writers: int, appends: int, batch: int
+) -> list[Ratio]:
+    shape = f"{writers} writer{'s' * (writers > 1)}"
+    if batch > 1:
+        shape += f", batches of {batch}"
+    watched = (writers, batch) == (16, 1)
+    ours = our_work(place.ledger, PROJECT, writers, appends, batch)
+    results = []
+    with raw_work(place.owner_url, writers, appends, batch) as raw:
         results.append(
             compare(
-                f"append, {shape}, against raw of the same rows",
+                f"append, {shape}, in process, against raw",
                 ours,
-                raw_work(url, writers, appends, batch),
+                raw,
                 rounds=rounds,
-                target=target,
+                target=">= 0.4" if watched else "",
             )
         )
-        if writers * batch < 1600:  # beyond, the stock recorder can hang in its pipeline
+        with http_work(service, PROJECT, writers, appends // 2, batch) as over_http:
             results.append(
-                compare(
-                    f"append, {shape}, against the stock recorder",
-                    ours,
-                    stock_work(url, writers, max(writers, appends // 4), batch),
-                    rounds=rounds,
-                    target=">= 3" if (writers, batch) == (16, 1) else "",
-                )
+                compare(f"append, {shape}, over HTTP, against raw", over_http, raw, rounds=rounds)
             )
+    if writers * batch >= STOCK_HANGS_EVENTS:
+        return results
+    fewer = max(writers, appends // 4)
+    with stock_work(place.owner_url, writers, fewer, batch) as stock:
+        results.append(
+            compare(
+                f"append, {shape}, in process, against the stock recorder",
+                ours,
+                stock,
+                rounds=rounds,
+                target=">= 3" if watched else "",
+            )
+        )
     return results

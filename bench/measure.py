@@ -31,6 +31,15 @@ class Ratio(msgspec.Struct, frozen=True):
         return self.median >= float(bound) if sign == ">=" else self.median <= float(bound)
 
 
+class Figure(msgspec.Struct, frozen=True):
+    """A figure that is no ratio, such as bytes or seconds; `held` is None without a target."""
+
+    name: str
+    value: str
+    target: str
+    held: bool | None
+
+
 def rate_of(count: int, work: Callable[[], object]) -> float:
     """Units a second for work that does `count` of them."""
     began = time.perf_counter()
@@ -96,7 +105,13 @@ def show(ratio: Ratio, unit: str) -> str:
     """One line of the table."""
     verdict = {None: "", True: "held", False: "MISSED"}[ratio.held]
     return (
-        f"{ratio.name:<58} {ratio.median:6.2f}  ({ratio.low:.2f} to {ratio.high:.2f})"
+        f"{ratio.name:<62} {ratio.median:6.2f}  ({ratio.low:.2f} to {ratio.high:.2f})"
         f"  {ratio.rate:>12,.0f} against {ratio.floor_rate:>12,.0f} {unit:<9}"
         f" {ratio.target:<8} {verdict}"
     )
+
+
+def show_figure(figure: Figure) -> str:
+    """One line of the table, for a figure that is no ratio."""
+    verdict = {None: "", True: "held", False: "MISSED"}[figure.held]
+    return f"{figure.name:<62} {figure.value:>10}  {figure.target:<10} {verdict}"
