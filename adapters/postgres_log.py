@@ -215,7 +215,9 @@ class PostgresLog:
             for line in lines:
                 recorded = parse(line)
                 if recorded.position != size + 1:
-                    raise Damaged("event-malformed", f"Position {size + 1} is not where it belongs.")
+                    raise Damaged(
+                        "event-malformed", f"Position {size + 1} is not where it belongs."
+                    )
                 leaf = merkle.leaf_hash(line)
                 merkle.extend(frontier, size, leaf)
                 size, last_time = recorded.position, max(last_time, recorded.time)
