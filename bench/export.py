@@ -2,6 +2,7 @@
 
 import random
 import subprocess
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bench.measure import Figure, Ratio, compare, rate_of
@@ -34,12 +35,20 @@ def documents() -> list[bytes]:
     return made
 
 
-def fill(place: Place, project: str, contents: list[bytes]) -> int:
-    """A project of these documents; answers its position."""
+def large_contents() -> Iterator[bytes]:
+    """Bytes without a pattern, the same in every run."""
+    chosen = random.Random(20)
+    return (chosen.randbytes(LARGE_BYTES) for _ in range(LARGE))
+
+
+def fill(
+    place: Place, project: str, contents: Iterable[bytes], media_type: str = "text/plain"
+) -> int:
+    """A project of these contents; answers its position."""
     place.ledger.create_project(project, title="bench", actor="bench")
     for number, content in enumerate(contents):
         place.ledger.write_artifact(
-            project, "DOCUMENT", f"d{number:05d}", content, media_type="text/plain", actor="bench"
+            project, "DOCUMENT", f"d{number:05d}", content, media_type=media_type, actor="bench"
         )
     return place.ledger.position(project, None)
 
@@ -96,19 +105,8 @@ def measure(place: Place, rounds: int) -> list[Ratio | Figure]:
 
 def _large(place: Place) -> Figure:
     """20 contents of 20 MB, in a service that has done nothing else."""
-    chosen = random.Random(20)
     project = "bench-large"
-    place.ledger.create_project(project, title="bench", actor="bench")
-    for number in range(LARGE):
-        place.ledger.write_artifact(
-            project,
-            "DOCUMENT",
-            f"d{number}",
-            chosen.randbytes(LARGE_BYTES),
-            media_type="application/octet-stream",
-            actor="bench",
-        )
-    position = place.ledger.position(project, None)
+    position = fill(place, project, large_contents(), "application/octet-stream")
     with serve(place) as service, connection(service) as opened:
         drain(opened, service, f"/v1/projects/{project}")
         return _memory(

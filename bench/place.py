@@ -23,6 +23,7 @@ from app.settings import Settings
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60.0
 COMMITS = 60
+NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -77,15 +78,11 @@ class Service(msgspec.Struct, frozen=True):
 def serve(place: Place) -> Iterator[Service]:
     """Serve the place's database, with an admin's token."""
     secret, _ = place.ledger.tokens.create("bench", scopes=("admin",))
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("DEEDBOOK_")}
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "app", "serve", "--port", "0"],
-        env={
-            **kept,
-            "PYTHONPATH": str(ROOT),
-            "DATABASE_URL": place.service_url,
-            "DEEDBOOK_DATA": str(place.folder / "service"),
-        },
+        env=child_environment(
+            DATABASE_URL=place.service_url, DEEDBOOK_DATA=str(place.folder / "service")
+        ),
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
@@ -97,6 +94,16 @@ def serve(place: Place) -> Iterator[Service]:
         finally:
             process.terminate()
             process.wait(START_SECONDS)
+
+
+def child_environment(**settings: str) -> dict[str, str]:
+    """The variables for a program that is measured: nobody's settings, and bytecode kept as usual."""
+    kept = {
+        name: text
+        for name, text in os.environ.items()
+        if not name.startswith("DEEDBOOK_") and name not in {"DATABASE_URL", NO_BYTECODE}
+    }
+    return {**kept, "PYTHONPATH": str(ROOT), **settings}
 
 
 def conditions(place: Place) -> str:

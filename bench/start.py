@@ -8,7 +8,7 @@ import sys
 import time
 
 from bench.measure import Figure
-from bench.place import ROOT, Place
+from bench.place import Place, child_environment
 
 MAX_SECONDS = 2.0
 SECONDS = 60.0
@@ -16,8 +16,7 @@ SECONDS = 60.0
 
 def measure(place: Place, rounds: int) -> list[Figure]:
     """How long `run.py` takes to be ready again, and to leave."""
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("DEEDBOOK_")}
-    environment = kept | {"DEEDBOOK_DATA": str(place.folder / "started"), "PYTHONPATH": str(ROOT)}
+    environment = child_environment(DEEDBOOK_DATA=str(place.folder / "started"))
     ready, gone = [], []
     for _ in range(rounds + 1):
         began = time.perf_counter()

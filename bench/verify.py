@@ -1,16 +1,14 @@
 """`deedbook verify` against `sha256sum` of the same file: whole processes, and without the start."""
 
-import os
-import random
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from app.verify import verify_file
-from bench.export import LARGE, LARGE_BYTES, documents, fill
+from bench.export import documents, fill, large_contents
 from bench.measure import Ratio, compare, rate_of
-from bench.place import ROOT, Place
+from bench.place import Place, child_environment
 
 TARGET = ">= 0.4"
 
@@ -28,8 +26,7 @@ def measure(place: Place, rounds: int) -> list[Ratio]:
     small, large = place.folder / "small.zip", place.folder / "large.zip"
     fill(place, "bench-verify-small", documents())
     write(place, "bench-verify-small", small)
-    chosen = random.Random(20)
-    fill(place, "bench-verify-large", [chosen.randbytes(LARGE_BYTES) for _ in range(LARGE)])
+    fill(place, "bench-verify-large", large_contents(), "application/octet-stream")
     write(place, "bench-verify-large", large)
     results = []
     for name, file in (("2,000 documents", small), ("20 contents of 20 MB", large)):
@@ -54,7 +51,7 @@ def measure(place: Place, rounds: int) -> list[Ratio]:
 
 
 def _process(file: Path, *command: str) -> Callable[[], float]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = child_environment()
 
     def work() -> float:
         return rate_of(
