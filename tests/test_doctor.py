@@ -33,7 +33,7 @@ from tests.examined_samples import (
     tampering,
     undone,
 )
-from tests.ledger_samples import ERASED, another_database, open_ledger, write_export
+from tests.ledger_samples import ERASED, another_database, open_ledger, running_clock, write_export
 from tests.serving import Served
 
 EVIDENCE = (
@@ -76,7 +76,7 @@ def seen(connection: psycopg.Connection, project: str | None = None) -> list[str
 def shared_url(postgres_server: str, template_database: str) -> Iterator[str]:
     """A filled database whose tests put back what they change."""
     with another_database(postgres_server, template_database) as url:
-        with open_ledger(url) as ledger:
+        with open_ledger(url, clock=running_clock()) as ledger:
             fill(ledger, url)
         yield url
 
