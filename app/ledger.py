@@ -58,7 +58,8 @@ from domain.names import (
 MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}")
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
-APPEND_ATTEMPTS = 5
+APPEND_ATTEMPTS = 64
+"""Of an append to a run: of several callers at once one is first, and the others decide anew."""
 APPEND_SECONDS = 30.0
 STREAM_PAGE = 1_000
 
