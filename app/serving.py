@@ -38,7 +38,8 @@ def listen(settings: Settings) -> socket.socket:
         family, _, _, _, place = socket.getaddrinfo(
             address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # Named, or asyncio would not switch off Nagle's delay: each answer's body waited for 40 ms.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except OSError as error:
         raise _unusable(address, port, error) from None
     try:

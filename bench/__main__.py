@@ -1,75 +1,86 @@
-"""`python3 run.py bench`: every figure a ratio against a floor in the same run."""
+"""`python3 run.py bench`: how fast the ledger is, each figure a ratio measured in the same run."""
 
 import argparse
+import os
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator
 
 import msgspec
 
-from bench import append, export, replay, start, verify
-from bench.measure import Figure, Ratio, show, show_figure
-from bench.place import Place, conditions, open_place
+from bench import append, export, rebuild, replay, start, verify
+from bench.ground import Ground, durability, machine, open_ground
+from bench.measure import Figure
 
-ROUNDS, QUICK_ROUNDS = 5, 3
-Section = Callable[[Place, int, bool], Sequence[Ratio | Figure]]
-
-SECTIONS: dict[str, tuple[str, Section]] = {
-    "append": (
-        "events/s",
-        lambda place, rounds, quick: append.measure(place, rounds, quick=quick),
-    ),
-    "replay": (
-        "events/s",
-        lambda place, rounds, quick: replay.measure(place, rounds, quick=quick),
-    ),
-    "export": ("bytes/s", lambda place, rounds, _: export.measure(place, rounds)),
-    "verify": ("bytes/s", lambda place, rounds, _: verify.measure(place, rounds)),
-    "start": ("", lambda place, rounds, _: start.measure(place, rounds)),
+Section = Callable[[Ground, int], Iterator[Figure]]
+SECTIONS: dict[str, Section] = {
+    "append": append.measure,
+    "replay": replay.measure,
+    "rebuild": rebuild.measure,
+    "export": export.measure,
+    "verify": verify.measure,
+    "start": start.measure,
 }
+ROUNDS, QUICK_ROUNDS = 5, 3
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the sections that are named, or all."""
-    parser = argparse.ArgumentParser(prog="run.py bench", description=__doc__)
-    parser.add_argument("sections", nargs="*", help=f"of {', '.join(SECTIONS)}; all if left away")
-    parser.add_argument("--rounds", type=int, help=f"default {ROUNDS}")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and less data")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.add_argument("--strict", action="store_true", help="exit 1 when a target is missed")
-    chosen = parser.parse_args(arguments)
-    unknown = sorted(set(chosen.sections) - set(SECTIONS))
-    if unknown:
-        parser.error(f"there is no section {unknown[0]}; there are {', '.join(SECTIONS)}")
-    rounds = chosen.rounds or (QUICK_ROUNDS if chosen.quick else ROUNDS)
-    missed = 0
-    for name in chosen.sections or SECTIONS:
-        unit, measure = SECTIONS[name]
-        with open_place() as place:
-            _say({"section": name, "conditions": conditions(place)}, as_json=chosen.json)
-            for one in measure(place, rounds, chosen.quick):
-                missed += one.held is False
-                _print(one, unit, as_json=chosen.json)
-    if missed:
-        print(f"\n{missed} targets were missed.", file=sys.stderr)
-    return 1 if missed and chosen.strict else 0
+class Result(msgspec.Struct, frozen=True):
+    """Everything of one run, for `--json`."""
+
+    command: str
+    machine: str
+    durability: str
+    seconds: float
+    figures: list[Figure]
 
 
-def _say(heading: dict[str, str], *, as_json: bool) -> None:
-    if as_json:
-        print(msgspec.json.encode(heading).decode(), flush=True)
-    else:
-        print(f"\n{heading['section']}: {heading['conditions']}", flush=True)
+def main(arguments: list[str]) -> int:
+    """Measure what is named, or everything; answers the exit code."""
+    given = _parser().parse_args(arguments)
+    rounds = given.rounds or (QUICK_ROUNDS if given.quick else ROUNDS)
+    names = given.sections or list(SECTIONS)
+    told = sys.stderr if given.json else sys.stdout
+
+    def say(text: str) -> None:
+        print(text, file=told, flush=True)
+
+    began = time.monotonic()
+    figures: list[Figure] = []
+    what = machine()
+    say(what)
+    with open_ground(quick=given.quick) as ground:
+        flushing = durability(ground)
+        say(flushing)
+        for name in names:
+            options = f"{' --quick' if given.quick else ''} --rounds {rounds}"
+            say(f"\n$ python3 run.py bench {name}{options}")
+            for figure in SECTIONS[name](ground, rounds):
+                figures.append(figure)
+                say(figure.line())
+    seconds = time.monotonic() - began
+    missed = [one for one in figures if one.held is False]
+    held = sum(one.held is True for one in figures)
+    say(f"\n{held} targets held, {len(missed)} MISSED; load after {os.getloadavg()[0]:.1f}; "
+        f"{seconds:.0f} s.")  # fmt: skip
+    for one in missed:
+        say(f"MISSED: {one.name}: {one.value:.2f}, wanted {one.target}")
+    if given.json:
+        command = " ".join(["python3 run.py bench", *arguments])
+        result = Result(command, what, flushing, seconds, figures)
+        print(msgspec.json.format(msgspec.json.encode(result)).decode())
+    return 1 if missed and given.strict else 0
 
 
-def _print(one: Ratio | Figure, unit: str, *, as_json: bool) -> None:
-    if as_json:
-        print(
-            msgspec.json.encode({**msgspec.to_builtins(one), "held": one.held}).decode(), flush=True
-        )
-    elif isinstance(one, Ratio):
-        print(show(one, unit), flush=True)
-    else:
-        print(show_figure(one), flush=True)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python3 run.py bench", description=__doc__)
+    parser.add_argument(
+        "sections", nargs="*", metavar="SECTION", choices=[*SECTIONS, []], help=", ".join(SECTIONS)
+    )
+    parser.add_argument("--quick", action="store_true", help="smaller inputs and fewer rounds")
+    parser.add_argument("--rounds", type=int, help=f"default {ROUNDS}, quick {QUICK_ROUNDS}")
+    parser.add_argument("--json", action="store_true", help="results as JSON on standard output")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is missed")
+    return parser
 
 
 if __name__ == "__main__":

@@ -1,68 +1,77 @@
-"""NDJSON replay against `COPY … TO STDOUT` of the same lines, over HTTP and in this process."""
+"""Replay as NDJSON against `COPY … TO STDOUT` of the same lines."""
+
+import http.client
+from collections.abc import Iterator
+from functools import partial
 
 import psycopg
 
-from app.ledger import EventInput
-from bench.measure import Ratio, compare, rate_of
-from bench.place import Place, serve
-from bench.served import connection, drain
+from bench.ground import Ground, Service, serving
+from bench.measure import Figure, race, rate_of, ratio
+from bench.samples import documents, fill
 
 PROJECT = "bench-replay"
-EVENTS = 60_000
-BATCH = 1_000
-TARGET = ">= 0.4"
+OURS, HTTP, COPY = "in-process", "over HTTP", "COPY"
+READ_BYTES = 1024 * 1024
 
 
-def fill(place: Place, project: str, events: int) -> None:
-    """A project of small documents; a line has about 400 bytes."""
-    place.ledger.create_project(project, title="bench", actor="bench")
-    for first in range(0, events, BATCH):
-        place.ledger.append(
-            project,
-            [
-                EventInput(
-                    stream=f"artifact/DOCUMENT/d{number % 5_000}",
-                    type="ArtifactWritten",
-                    data={"media_type": "text/markdown", "title": f"Document {number}"},
-                    content=b"%d" % (number % 1_000),
-                )
-                for number in range(first, min(first + BATCH, events))
-            ],
-            actor="bench",
+def measure(ground: Ground, rounds: int) -> Iterator[Figure]:
+    """Every line of a log of many short documents."""
+    count = 10_000 if ground.quick else 40_000
+    # The contents do not matter here, the lines do.
+    size = fill(ground, PROJECT, documents(count, 30, 60))
+    with serving(ground) as service:
+        rates = race(
+            {
+                OURS: partial(rate_of, size, partial(_lines, ground, size)),
+                HTTP: partial(rate_of, size, partial(_ndjson, service, size)),
+                COPY: partial(rate_of, size, partial(_copy, ground)),
+            },
+            rounds,
+        )
+    for one in (OURS, HTTP):
+        yield ratio(
+            f"replay {one}, {size:,} lines, against COPY TO STDOUT",
+            rates,
+            one,
+            COPY,
+            "lines/s",
+            target=">= 0.4",
         )
 
 
-def measure(place: Place, rounds: int, *, quick: bool = False) -> list[Ratio]:
-    """Every line about replay."""
-    events = EVENTS // 4 if quick else EVENTS
-    fill(place, PROJECT, events)
-    upto = events + 1
+def _lines(ground: Ground, size: int) -> None:
+    count = sum(piece.count(b"\n") for piece in ground.ledger.log.lines(PROJECT, 0, size))
+    assert count == size
 
-    def copy() -> float:
-        def work() -> None:
-            with psycopg.connect(place.owner_url) as opened, opened.cursor() as cursor:
-                statement = (
-                    "COPY (SELECT line FROM event WHERE project_id = %s ORDER BY position) "
-                    "TO STDOUT (FORMAT binary)"
-                )
-                with cursor.copy(statement, (PROJECT,)) as lines:
-                    for _ in lines:
-                        pass
 
-        return rate_of(upto, work)
+def _ndjson(service: Service, size: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
+    connection.request(
+        "GET",
+        f"/v1/projects/{PROJECT}/events",
+        headers={
+            "Authorization": f"Bearer {service.token}",
+            "Accept": "application/x-ndjson",
+        },
+    )
+    answer = connection.getresponse()
+    count = 0
+    while piece := answer.read(READ_BYTES):
+        count += piece.count(b"\n")
+    connection.close()
+    assert count == size + 1  # the last line says that it is the last
 
-    def in_process() -> float:
-        return rate_of(
-            upto, lambda: sum(len(page) for page in place.ledger.log.lines(PROJECT, 0, upto))
-        )
 
-    with serve(place) as service, connection(service) as opened:
-
-        def over_http() -> float:
-            path = f"/v1/projects/{PROJECT}/events"
-            return rate_of(upto, lambda: drain(opened, service, path, "application/x-ndjson"))
-
-        return [
-            compare("replay over HTTP, against COPY binary", over_http, copy, rounds=rounds, target=TARGET),
-            compare("replay in process, against COPY binary", in_process, copy, rounds=rounds),
-        ]  # fmt: skip
+def _copy(ground: Ground) -> None:
+    """The floor: the same lines in order, raw buffers, thrown away."""
+    with (
+        psycopg.connect(ground.owner_url) as connection,
+        connection.cursor().copy(
+            "COPY (SELECT line FROM event WHERE project_id = %s ORDER BY position) "
+            "TO STDOUT (FORMAT BINARY)",
+            (PROJECT,),
+        ) as copying,
+    ):
+        for _ in copying:
+            pass

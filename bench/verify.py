@@ -1,74 +1,72 @@
-"""`deedbook verify` against `sha256sum` of the same file: whole processes, and without the start."""
+"""`deedbook verify` against `sha256sum` of the same file: whole processes, start to end."""
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from app.verify import verify_file
-from bench.export import documents, fill, large_contents
-from bench.measure import Ratio, compare, rate_of
-from bench.place import Place, child_environment
+from bench.export import (
+    COUNT,
+    DOCUMENTS,
+    HIGH,
+    LARGE,
+    LOW,
+    download,
+    large_contents,
+    large_count,
+)
+from bench.ground import Ground, serving
+from bench.measure import Figure, race, rate_of, ratio
+from bench.samples import documents, fill
+from domain.errors import NotFound
 
-TARGET = ">= 0.4"
+OURS, FLOOR = "deedbook verify", "sha256sum"
+LIMIT_SECONDS = 120.0
 
 
-def write(place: Place, project: str, file: Path) -> None:
-    """The newest export as a file."""
-    record = place.ledger.exports.layout(project, place.ledger.position(project, None))
-    with file.open("wb") as opened:
-        for piece in place.ledger.exports.stream(record):
-            opened.write(piece)
-
-
-def measure(place: Place, rounds: int) -> list[Ratio]:
-    """Every line about verification."""
-    small, large = place.folder / "small.zip", place.folder / "large.zip"
-    fill(place, "bench-verify-small", documents())
-    write(place, "bench-verify-small", small)
-    fill(place, "bench-verify-large", large_contents(), "application/octet-stream")
-    write(place, "bench-verify-large", large)
-    results = []
-    for name, file in (("2,000 documents", small), ("20 contents of 20 MB", large)):
-        results.append(
-            compare(
-                f"verify {name}, against sha256sum",
-                _process(file, sys.executable, "-P", "-m", "app", "verify", "-q", str(file)),
-                _process(file, "sha256sum", str(file)),
-                rounds=rounds,
-                target=TARGET,
-            )
+def measure(ground: Ground, rounds: int) -> Iterator[Figure]:
+    """An export of many documents, and one of large contents."""
+    try:
+        small = ground.ledger.position(DOCUMENTS, None)
+    except NotFound:
+        small = fill(ground, DOCUMENTS, documents(COUNT, LOW, HIGH))
+    for project, position, name, target in (
+        (DOCUMENTS, small, f"{COUNT:,} documents", ">= 0.4"),
+        (LARGE, large_contents(ground), f"{large_count(ground)} x 20 MB", ">= 0.4"),
+    ):
+        file = ground.folder / f"{project}.zip"
+        with serving(ground) as service:
+            size = download(service, project, position, file)
+        megabytes = size / 1e6
+        rates = race(
+            {
+                OURS: partial(rate_of, megabytes, partial(_verify, ground, file)),
+                FLOOR: partial(rate_of, megabytes, partial(_sha256sum, file)),
+            },
+            rounds,
         )
-        results.append(
-            compare(
-                f"verify {name}, without the program's start",
-                _in_process(file),
-                _process(file, "sha256sum", str(file)),
-                rounds=rounds,
-            )
+        yield ratio(
+            f"verify an export of {name}, against sha256sum",
+            rates,
+            OURS,
+            FLOOR,
+            "MB/s",
+            target=target,
         )
-    return results
+        file.unlink()
 
 
-def _process(file: Path, *command: str) -> Callable[[], float]:
-    environment = child_environment()
-
-    def work() -> float:
-        return rate_of(
-            file.stat().st_size,
-            lambda: subprocess.run(
-                command, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            ),
-        )  # fmt: skip
-
-    return work
+def _verify(ground: Ground, file: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-P", "-m", "app", "verify", str(file)],
+        env=ground.variables(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=LIMIT_SECONDS,
+        check=True,
+    )
 
 
-def _in_process(file: Path) -> Callable[[], float]:
-    def work() -> float:
-        return rate_of(
-            file.stat().st_size,
-            lambda: verify_file(file, pin=None, progress=lambda _done, _total: None),
-        )
-
-    return work
+def _sha256sum(file: Path) -> None:
+    subprocess.run(["sha256sum", "--", str(file)], stdout=subprocess.DEVNULL, check=True)
