@@ -159,8 +159,8 @@ def test_the_clock_of_the_world_is_not_in_it(project: Project, tmp_path: Path) -
     assert later == project.files["project"].read_bytes()
 
 
-def _danish(folder: Path) -> dict[str, str]:
-    """Variables for a locale that sorts `aa` last, compiled here from the system's sources."""
+def _danish(folder: Path) -> str:
+    """Where a locale that sorts `aa` last is, compiled here from the system's sources."""
     if shutil.which("localedef") is None:
         pytest.skip("localedef is not here")
     made = folder / "da_DK.UTF-8"
@@ -172,13 +172,15 @@ def _danish(folder: Path) -> dict[str, str]:
     )
     if not (made / "LC_COLLATE").exists():
         pytest.skip("the sources of the locale da_DK are not installed")
-    return {"LOCPATH": str(folder)}
+    return str(folder)
 
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8", "da_DK.UTF-8"])
 def test_no_locale_changes_it(project: Project, locale: str, tmp_path: Path) -> None:
-    compiled = _danish(tmp_path) if locale.startswith("da") else {}
-    raw = exported_elsewhere(project, tmp_path / "a.zip", LC_ALL=locale, LANG=locale, **compiled)
+    compiled = _danish(tmp_path) if locale.startswith("da") else ""
+    raw = exported_elsewhere(
+        project, tmp_path / "a.zip", LC_ALL=locale, LANG=locale, LOCPATH=compiled
+    )
     assert raw == project.files["project"].read_bytes()
 
 
