@@ -26,7 +26,7 @@ from adapters.rebuild import projects_of, total_events
 from domain.events import Recorded
 from domain.times import EPOCH
 
-__all__ = ["Finding", "examine", "examine_over"]
+__all__ = ["Finding", "examine", "examine_rows", "examine_tables"]
 
 
 def examine(url: str, *, project: str | None, progress: Progress) -> Iterator[Finding]:
@@ -46,17 +46,22 @@ def examine(url: str, *, project: str | None, progress: Progress) -> Iterator[Fi
         Unavailable: `database-unavailable`.
     """
     with open_owner(url) as connection:
-        yield from examine_over(connection, project=project, progress=progress)
+        yield from examine_tables(connection)
+        yield from examine_rows(connection, project=project, progress=progress)
 
 
-def examine_over(
-    connection: psycopg.Connection, *, project: str | None, progress: Progress
-) -> Iterator[Finding]:
-    """The same over a connection that is open already; in a transaction it sees what that sees."""
+def examine_tables(connection: psycopg.Connection) -> Iterator[Finding]:
+    """What is wrong with migrations, schema, grants and keys."""
     yield from guarded(connection, "schema_migration", examine_migrations(connection))
     yield from guarded(connection, "schema", examine_schema(connection))
     yield from guarded(connection, "role", examine_role(connection))
     yield from guarded(connection, "schema", examine_keys(connection))
+
+
+def examine_rows(
+    connection: psycopg.Connection, *, project: str | None, progress: Progress
+) -> Iterator[Finding]:
+    """What is wrong with the rows of one project, or of all; in a transaction, as that sees them."""
     ledger = _Ledger(connection, progress)
     yield from guarded(connection, "ledger", ledger.findings(project), limit=None)
 

@@ -67,6 +67,10 @@ class PostgresEvents:
     ) -> list[tuple[int, bytes]]:
         """(position, line) of up to `limit` events with `after` < position ≤ `upto`, in order."""
         order = "DESC" if newest_first else "ASC"
+        # A stream's order is that of its versions, for which there is an index.
+        within, key = "", "position"
+        if which.stream is not None:
+            within, key = "AND stream = %(stream)s", "version"
         with self._pool.connection() as connection:
             return (
                 connection.cursor(binary=True)
@@ -74,12 +78,11 @@ class PostgresEvents:
                     f"""
                     SELECT position, line FROM event
                     WHERE project_id = %(project)s
-                      AND position > %(after)s AND position <= %(upto)s
-                      AND (%(stream)s::text IS NULL OR stream = %(stream)s)
+                      AND position > %(after)s AND position <= %(upto)s {within}
                       AND (%(type)s::text IS NULL OR type = %(type)s)
                       AND (%(actor)s::text IS NULL OR actor = %(actor)s)
                       AND (%(until)s::timestamptz IS NULL OR time <= %(until)s)
-                    ORDER BY position {order} LIMIT %(limit)s
+                    ORDER BY {key} {order} LIMIT %(limit)s
                     """,
                     {
                         "project": project,

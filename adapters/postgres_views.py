@@ -16,6 +16,8 @@ from domain.times import format_time
 from projections.trail import sentence
 
 MAX_PAGE = 1_000
+"""Rows of a page at most, whatever limit is asked for."""
+_AFTER_KINDS = "a"  # kinds are capitals, and collate by bytes
 
 
 class ProjectSummary(msgspec.Struct, frozen=True):
@@ -79,6 +81,15 @@ class TrailFilter(msgspec.Struct, frozen=True, kw_only=True):
     until: str | None = None
 
 
+_PROJECT_COLUMNS = """
+  l.project_id, l.origin, l.position,
+  (SELECT title FROM project_view v WHERE v.project_id = l.project_id AND v.position <= l.position
+     AND title IS NOT NULL ORDER BY v.position DESC LIMIT 1),
+  (SELECT description FROM project_view v WHERE v.project_id = l.project_id
+     AND v.position <= l.position AND description IS NOT NULL ORDER BY v.position DESC LIMIT 1),
+  (SELECT count(*) FROM project_view v WHERE v.project_id = l.project_id
+     AND v.position <= l.position)
+"""
 _VERSION_COLUMNS = """
   v.kind, v.key, v.version, v.position, v.sha256, v.size_bytes, v.media_type, v.title, v.actor,
   v.time, v.citations,
@@ -98,17 +109,22 @@ class PostgresViews:
         self, *, allowed: Collection[str] | None, after: str = "", limit: int = MAX_PAGE
     ) -> list[ProjectSummary]:
         """The projects after a slug, in order; only the allowed ones unless None."""
-        rows = self._rows(
-            """
-            SELECT project_id, size FROM project_log
-            WHERE project_id > %(after)s AND (%(allowed)s::text[] IS NULL OR project_id = ANY(%(allowed)s))
-            ORDER BY project_id LIMIT %(limit)s
-            """,
-            after=after,
-            allowed=None if allowed is None else list(allowed),
-            limit=min(limit, MAX_PAGE),
-        )
-        return [self.project(slug, size) for slug, size in rows]
+        return [
+            _project(row)
+            for row in self._rows(
+                f"""
+                SELECT {_PROJECT_COLUMNS}
+                FROM (SELECT project_id, origin, size AS position FROM project_log
+                  WHERE project_id > %(after)s
+                    AND (%(allowed)s::text[] IS NULL OR project_id = ANY(%(allowed)s))
+                  ORDER BY project_id LIMIT %(limit)s) l
+                ORDER BY l.project_id
+                """,
+                after=after,
+                allowed=None if allowed is None else list(allowed),
+                limit=min(limit, MAX_PAGE),
+            )
+        ]
 
     def project(self, project: str, at: int) -> ProjectSummary:
         """One project.
@@ -117,23 +133,17 @@ class PostgresViews:
             NotFound: `project-not-found`.
         """
         rows = self._rows(
-            """
-            SELECT l.origin,
-              (SELECT title FROM project_view v WHERE v.project_id = l.project_id AND position <= %(at)s
-                 AND title IS NOT NULL ORDER BY position DESC LIMIT 1),
-              (SELECT description FROM project_view v WHERE v.project_id = l.project_id
-                 AND position <= %(at)s AND description IS NOT NULL ORDER BY position DESC LIMIT 1),
-              (SELECT count(*) FROM project_view v WHERE v.project_id = l.project_id
-                 AND position <= %(at)s)
-            FROM project_log l WHERE l.project_id = %(project)s
+            f"""
+            SELECT {_PROJECT_COLUMNS}
+            FROM (SELECT project_id, origin, %(at)s::int8 AS position FROM project_log
+              WHERE project_id = %(project)s) l
             """,
             project=project,
             at=at,
         )
         if not rows:
             raise NotFound("project-not-found", f"There is no project {project[:40]!r}.")
-        origin, title, description, version = rows[0]
-        return ProjectSummary(project, title or project, description or "", origin, at, version)
+        return _project(rows[0])
 
     def artifacts(
         self,
@@ -145,7 +155,7 @@ class PostgresViews:
         limit: int = MAX_PAGE,
     ) -> list[ArtifactVersion]:
         """The latest version of each artifact, by kind and key, after a (kind, key)."""
-        first_kind, first_key = after or ("", "")
+        kind_after, key_after = after or ("", "")
         return [
             _version(row)
             for row in self._rows(
@@ -158,14 +168,16 @@ class PostgresViews:
                     AND v.version <= l.version AND v.position <= %(at)s
                   ORDER BY v.version DESC LIMIT 1) v
                 WHERE l.project_id = %(project)s AND (l.kind, l.key) > (%(kind_after)s, %(key_after)s)
-                  AND (%(kind)s::text IS NULL OR l.kind = %(kind)s)
+                  AND l.kind BETWEEN %(first_kind)s AND %(last_kind)s
                 ORDER BY l.kind, l.key LIMIT %(limit)s
                 """,
                 project=project,
                 at=at,
-                kind=kind,
-                kind_after=first_kind,
-                key_after=first_key,
+                # A range, also where all are meant: one kind is then read without the others.
+                first_kind=kind or "",
+                last_kind=kind or _AFTER_KINDS,
+                kind_after=kind_after,
+                key_after=key_after,
                 limit=min(limit, MAX_PAGE),
             )
         ]
@@ -317,15 +329,18 @@ class PostgresViews:
             low, high, order = 1, min(at, at if after is None else after - 1), "DESC"
         else:
             low, high, order = (after or 0) + 1, at, "ASC"
+        # A stream's order is that of its versions, for which there is an index.
+        within, key = "", "position"
+        if which.stream is not None:
+            within, key = "AND stream = %(stream)s", "version"
         rows = self._rows(
             f"""
             SELECT line FROM event
-            WHERE project_id = %(project)s AND position BETWEEN %(low)s AND %(high)s
-              AND (%(stream)s::text IS NULL OR stream = %(stream)s)
+            WHERE project_id = %(project)s AND position BETWEEN %(low)s AND %(high)s {within}
               AND (%(type)s::text IS NULL OR type = %(type)s)
               AND (%(actor)s::text IS NULL OR actor = %(actor)s)
               AND (%(until)s::timestamptz IS NULL OR time <= %(until)s)
-            ORDER BY position {order} LIMIT %(limit)s
+            ORDER BY {key} {order} LIMIT %(limit)s
             """,
             project=project,
             low=low,
@@ -339,6 +354,11 @@ class PostgresViews:
         with self._pool.connection() as connection:
             cursor: psycopg.Cursor[TupleRow] = connection.cursor(binary=True)
             return cursor.execute(statement, parameters).fetchall()
+
+
+def _project(row: TupleRow) -> ProjectSummary:
+    slug, origin, position, title, description, version = row
+    return ProjectSummary(slug, title or slug, description or "", origin, position, version)
 
 
 def _version(row: TupleRow) -> ArtifactVersion:

@@ -19,7 +19,8 @@ from domain.errors import Damaged, Invalid, TooLarge
 from domain.log import MAX_BLOB_BYTES, Blob
 from projections.bundle_paths import check_path
 from projections.manifest import EVENTS_PATH, MANIFEST_PATH, Manifest, ManifestFile
-from projections.verify import Report, Summary, verify
+from projections.verify import verify
+from projections.verify_report import Report, Summary
 
 CONTENTS = frozenset({"artifact", "record"})
 """What the manifest calls the files that are contents of the ledger."""

@@ -14,14 +14,15 @@ Batch = tuple[NewVersion, ...]
 def batches(commits: Iterable[Iterable[NewVersion]]) -> Iterator[Batch]:
     """Group whole commits up to the limits; a commit above them is split, always in the same way.
 
-    Were a large commit to share a batch with others, a repeated import might cut it elsewhere, and
-    meet its own ids in a batch that is not the one recorded. Two parts of it are held at a time.
+    Were a large commit to share a batch with others, an import that runs beside this one might cut it
+    elsewhere, and each meet the other's ids in a batch that is not its own. Two parts are held at a
+    time.
     """
     held: list[NewVersion] = []
     size = 0
     for versions in commits:
         parts = _parts(versions)
-        part, following = next(parts, ()), next(parts, None)
+        part, following = next(parts), next(parts, None)  # a patch set at the least
         added = sum(map(_size_of, part))
         fits = len(held) + len(part) <= MAX_BATCH_EVENTS and size + added <= MAX_BATCH_BYTES
         if held and (following is not None or not fits):
@@ -48,8 +49,7 @@ def _parts(versions: Iterable[NewVersion]) -> Iterator[Batch]:
             part, size = [], 0
         part.append(version)
         size += added
-    if part:
-        yield tuple(part)
+    yield tuple(part)
 
 
 def _size_of(version: NewVersion) -> int:

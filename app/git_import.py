@@ -67,7 +67,7 @@ def import_git(
             target.open(project)
         recorded = target.recorded(project)
         commits = Commits(source, target, project, recorded, dry_run=dry_run)
-        writer = _Writer(target, project, recorded.position, commits.skipped)
+        writer = _Writer(target, project, commits.skipped)
         progress(0, total)
         for batch in batches(commits.versions()):
             if dry_run:
@@ -90,10 +90,9 @@ def import_git(
 class _Writer:
     """Records batches, leaving out the versions that the ledger refuses; an import never ends there."""
 
-    def __init__(self, target: Appender, project: str, size: int, skipped: list[Skipped]) -> None:
+    def __init__(self, target: Appender, project: str, skipped: list[Skipped]) -> None:
         self._target = target
         self._project = project
-        self._size = size
         self._skipped = skipped
         self.counts: Counter[str] = Counter()
         self.position: int | None = None
@@ -104,13 +103,11 @@ class _Writer:
         while left:
             part = left.pop()
             try:
-                position = self._target.append(self._project, part)
+                self.position = self._target.append(self._project, part)
             except (Conflict, Gone, Invalid, TooLarge) as error:
                 left.extend(reversed(self._without_refused(part, error)))
                 continue
-            if position > self._size:  # else it is the answer to an import that was broken off
-                self._size = self.position = position
-                self.count(part)
+            self.count(part)
 
     def count(self, versions: Sequence[NewVersion]) -> None:
         """These are new."""
@@ -121,16 +118,18 @@ class _Writer:
     ) -> list[Sequence[NewVersion]]:
         """What is to be tried instead of a part that was refused, in order."""
         at = _index_of(error.pointer)
-        if at is None and error.code not in _ABOUT_ONE:
-            raise error
-        if at is None and len(part) > 1:
-            half = len(part) // 2
-            return [part[:half], part[half:]]
-        refused = part[at or 0]
+        if at is None or at >= len(part):
+            if error.code not in _ABOUT_ONE:
+                raise error
+            if len(part) > 1:
+                half = len(part) // 2
+                return [part[:half], part[half:]]
+            at = 0
+        refused = part[at]
         if error.code != "event-id-conflict":
             self._skipped.append(Skipped(refused.commit, refused.path, error.detail))
         # Else it is recorded already, by somebody else or as another kind: that one stays.
-        return [one for one in (part[: at or 0], part[(at or 0) + 1 :]) if one]
+        return [one for one in (part[:at], part[at + 1 :]) if one]
 
 
 def _index_of(pointer: str | None) -> int | None:

@@ -62,14 +62,13 @@ class Document(msgspec.Struct, frozen=True):
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """What a project holds before the import: its size, commits by patch set, and documents."""
+    """What a project holds before the import: commits by patch set, and documents."""
 
-    position: int = 0
     commits: frozenset[str] = frozenset()
     documents: tuple[Document, ...] = ()
 
 
-def recorded_in(position: int, artifacts: Iterable[Document]) -> Recorded:
+def recorded_in(artifacts: Iterable[Document]) -> Recorded:
     """What a list of all artifacts, patch sets among them, says."""
     commits: set[str] = set()
     documents: list[Document] = []
@@ -78,7 +77,7 @@ def recorded_in(position: int, artifacts: Iterable[Document]) -> Recorded:
             commits.add(one.key)
         else:
             documents.append(one)
-    return Recorded(position, frozenset(commits), tuple(documents))
+    return Recorded(frozenset(commits), tuple(documents))
 
 
 def source_path(line: bytes) -> str | None:

@@ -60,7 +60,8 @@ from domain.names import (
 MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}")
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
-APPEND_ATTEMPTS = 5
+APPEND_ATTEMPTS = 64
+"""Of an append to a run: of several callers at once one is first, and the others decide anew."""
 APPEND_SECONDS = 30.0
 STREAM_PAGE = 1_000
 CONTENT = "/content"
@@ -259,7 +260,7 @@ class Ledger:
             ),
         )
         if not proposed:
-            return Receipt(entries=())
+            return self._first_answer(project, request_key) or Receipt(entries=())
         event = EventInput(
             stream=stream,
             type="ArtifactWritten",
@@ -280,6 +281,14 @@ class Ledger:
             if error.pointer is not None:
                 error.pointer = error.pointer.removeprefix("/events/0").removeprefix("/data")
             raise
+
+    def _first_answer(self, project: str, key: RequestKey | None) -> Receipt | None:
+        """What a repeat is told: it may itself have written what is the latest version now."""
+        if key is None:
+            return None
+        return self.log.recall(
+            Append(project=project, events=(), key=key.key, request_sha256=key.request_sha256)
+        )
 
     def stage_blob(self, project: str, content: bytes) -> str:
         """Take content in before the append that names it; answers its digest."""

@@ -40,7 +40,7 @@ class LedgerAppender:
         while page := self._ledger.views.artifacts(project, position, after=after, limit=PAGE):
             found += [Document(row.kind, row.key, row.position, row.digest) for row in page]
             after = (page[-1].kind, page[-1].key)
-        return recorded_in(position, found)
+        return recorded_in(found)
 
     def path_of(self, project: str, document: Document) -> str | None:
         """The path in a repository that the document's latest version came from, if from one."""

@@ -49,7 +49,7 @@ class RemoteAppender:
             position = self._position(project)
         except NotFound:
             return Recorded()
-        return recorded_in(position, self._artifacts(project, position))
+        return recorded_in(self._artifacts(project, position))
 
     def path_of(self, project: str, document: Document) -> str | None:
         """The path in a repository that the document's latest version came from, if from one."""

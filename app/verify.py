@@ -8,7 +8,8 @@ from adapters.zip_reader import MAX_ZIP_BYTES, ZipArchive, ZipEntry, open_archiv
 from domain.errors import Damaged, TooLarge
 from projections.bundle_paths import check_path
 from projections.manifest import EVENTS_PATH
-from projections.verify import ArchiveEntry, Pin, Report, refused, verify
+from projections.verify import ArchiveEntry, verify
+from projections.verify_report import Pin, Report, refused
 
 Progress = Callable[[int, int | None], None]
 

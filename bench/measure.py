@@ -113,6 +113,11 @@ def ratio(
     )
 
 
+def middle(name: str, values: Sequence[float], unit: str, *, target: str = "") -> Figure:
+    """The median of numbers that are no ratio, such as seconds."""
+    return Figure(name, statistics.median(values), min(values), max(values), unit, target, "")
+
+
 def rate_of(count: float, work: Callable[[], object]) -> float:
     """Units a second for work that does `count` of them."""
     began = time.perf_counter()

@@ -32,7 +32,7 @@ def measure(ground: Ground, rounds: int) -> Iterator[Figure]:
     except NotFound:
         small = fill(ground, DOCUMENTS, documents(COUNT, LOW, HIGH))
     for project, position, name, target in (
-        (DOCUMENTS, small, f"{COUNT:,} documents", ""),
+        (DOCUMENTS, small, f"{COUNT:,} documents", ">= 0.4"),
         (LARGE, large_contents(ground), f"{large_count(ground)} x 20 MB", ">= 0.4"),
     ):
         file = ground.folder / f"{project}.zip"

@@ -9,7 +9,7 @@ EPOCH = "1970-01-01T00:00:00.000000Z"
 
 def format_time(time: datetime) -> str:
     """Such as `2026-11-20T10:00:00.000000Z`."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def parse_time(text: str) -> datetime:

@@ -5,6 +5,7 @@ names, folders of their own, or twins.
 """
 
 import re
+from functools import lru_cache
 
 from domain.errors import Invalid
 from domain.names import check_kind, check_run_id, unescape_key
@@ -28,6 +29,7 @@ _FIXED = frozenset(
     }
 )
 _ENDINGS = frozenset((*EXTENSIONS.values(), "bin"))
+_JSON = frozenset({"json"})
 _WORDS = frozenset((*WORDS.values(), OTHER_WORD))
 
 
@@ -38,21 +40,26 @@ def check_path(path: str) -> None:
         Invalid: `validation-failed`.
     """
     folder, _, inside = path.partition("/")
-    if _FOLDER.fullmatch(folder) is None:
-        raise _invalid("the top folder is not <project>-<position>.")
+    _check_folder(folder)
     if inside in _FIXED:
         return
     match inside.split("/"):
         case ["data", "artifacts", kind, name]:
             _check_artifact(kind, name, _ENDINGS)
         case ["data", "citations", kind, name]:
-            _check_artifact(kind, name, frozenset({"json"}))
+            _check_artifact(kind, name, _JSON)
         case ["data", "runs", run, name]:
             check_run_id(run)
             if name != "bundle.json":
                 _check_record(name)
         case _:
             raise _invalid("an export has no such file.")
+
+
+@lru_cache(maxsize=16)  # an archive has one
+def _check_folder(folder: str) -> None:
+    if _FOLDER.fullmatch(folder) is None:
+        raise _invalid("the top folder is not <project>-<position>.")
 
 
 def _check_artifact(kind: str, name: str, endings: frozenset[str]) -> None:

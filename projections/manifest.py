@@ -96,4 +96,9 @@ def bag_info(*, format_version: int, scope: str, origin: str, size: int, oxum: s
 
 def digest_lines(files: Iterable[tuple[str, bytes]]) -> bytes:
     """A list as `sha256sum -c` reads it, from paths in order and raw SHA-256s."""
-    return "".join(f"{sha256.hex()}  {path}\n" for path, sha256 in files).encode()
+    return b"".join(digest_line(path, sha256) for path, sha256 in files)
+
+
+def digest_line(path: str, sha256: bytes) -> bytes:
+    """One line of such a list."""
+    return f"{sha256.hex()}  {path}\n".encode()

@@ -9,30 +9,21 @@ encoding is the file's.
 """
 
 import hashlib
-import re
 import zlib
-from collections.abc import Iterator, Sequence
-from typing import Literal, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 import msgspec
 
-from domain import canonical
 from domain.digest import format_digest, parse_digest
 from domain.errors import Damaged, DeedbookError, Invalid
 from domain.events import (
-    ARTIFACT_EVENTS,
-    ERASURE_EVENTS,
-    MAX_ACTOR_CHARACTERS,
     MAX_LINE_BYTES,
-    PROJECT_EVENTS,
-    RUN_EVENTS,
     EventData,
-    Recorded,
     parse,
 )
 from domain.merkle import leaf_hash
-from domain.names import check_project, parse_stream, run_stream
-from domain.times import parse_time
+from domain.names import check_project, run_stream
 from projections import manifest as lists
 from projections.bundle import (
     FORMAT_VERSION,
@@ -46,32 +37,24 @@ from projections.bundle import (
     read_scope,
     select,
 )
+from projections.verify_order import Order
+from projections.verify_report import (
+    ORIGIN,
+    Findings,
+    Pin,
+    Report,
+    State,
+    Summary,
+    notes_on,
+    shown,
+)
 from projections.zip_layout import central_record, end_records, local_header
 
 MAX_EVENTS = 100_000_000
 MAX_SMALL_FILE_BYTES = 64 * 1024
 MAX_EXPLAINED_BYTES = 16 * 1024 * 1024
 """A manifest that is wrong is decoded to say where, unless it is larger."""
-MAX_FINDINGS = 10
-"""Failures printed for one step; the rest are counted."""
 LEAF_LINE_BYTES = 65
-
-State = Literal["VERIFIED", "VERIFIED-UNANCHORED", "INCOMPLETE", "FAILED"]
-STEPS = {
-    "shape": 1,
-    "bag": 2,
-    "events": 3,
-    "leaves": 4,
-    "root": 5,
-    "blobs": 6,
-    "replay": 7,
-    "anchor": 9,
-}
-
-_SUSPECT = re.compile(rb"\\u0000|[0-9]{16}")
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_ORIGIN = re.compile(r"[a-z0-9.-]{1,253}")
-_PIN = re.compile(r"(?:sha256:)?([0-9a-f]{64})@(0|[1-9][0-9]{0,17})")
 
 
 class ArchiveEntry(Protocol):
@@ -101,132 +84,6 @@ class Archive(Protocol):
         """The body of an entry, in bounded pieces; may be read more than once."""
 
 
-class Check(msgspec.Struct, frozen=True):
-    """The outcome of one step, or one failure in it; `ok` is None where it could not run."""
-
-    id: str
-    ok: bool | None
-    detail: str
-
-    @property
-    def step(self) -> int:
-        """The number of the step."""
-        return STEPS[self.id]
-
-
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What the export says that it is; worth believing as far as the state says."""
-
-    origin: str | None = None
-    scope: str | None = None
-    position: int | None = None
-    root: str | None = None
-    manifest: str | None = None
-    events: int | None = None
-    withheld: int | None = None
-    erased: int | None = None
-    files: int | None = None
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a verification."""
-
-    state: State
-    checks: tuple[Check, ...]
-    summary: Summary
-    zip_sha256: str | None = None
-    notes: tuple[str, ...] = ()
-
-
-class Pin(msgspec.Struct, frozen=True):
-    """A root that the reader knows from elsewhere, for a size of the log."""
-
-    root: bytes
-    size: int
-    origin: str | None = None
-
-
-def read_pin(text: str) -> Pin:
-    """A pin from `ROOT@SIZE`, or from the text of a checkpoint (C2SP tlog-checkpoint).
-
-    Raises:
-        Invalid: `invalid-parameter`.
-    """
-    found = _PIN.fullmatch(text.strip())
-    if found is not None:
-        return Pin(bytes.fromhex(found[1]), int(found[2]))
-    lines = text.split("\n")
-    if len(lines) > 3 and re.fullmatch(r"0|[1-9][0-9]{0,17}", lines[1]):
-        try:
-            root = msgspec.convert(lines[2], bytes)
-        except msgspec.ValidationError:
-            root = b""
-        if len(root) == 32 and _ORIGIN.fullmatch(lines[0]):
-            return Pin(root, int(lines[1]), lines[0])
-    raise Invalid(
-        "invalid-parameter",
-        "A pin is ROOT@SIZE, the root as 64 hex digits, or the text of a checkpoint.",
-    )
-
-
-class _Findings:
-    """Collects what each step found."""
-
-    def __init__(self) -> None:
-        self._failed: dict[str, list[str]] = {}
-        self._counted: dict[str, int] = {}
-        self._notes: dict[str, tuple[bool | None, str]] = {}
-
-    def fail(self, step: str, detail: str) -> None:
-        found = self._failed.setdefault(step, [])
-        self._counted[step] = self._counted.get(step, 0) + 1
-        if len(found) < MAX_FINDINGS:
-            found.append(detail)
-
-    def ran(self, step: str, detail: str) -> None:
-        self._notes[step] = (True, detail)
-
-    def could_not_run(self, step: str, reason: str) -> None:
-        self._notes.setdefault(step, (None, reason))
-
-    def failed(self, step: str) -> bool:
-        return step in self._failed
-
-    @property
-    def any_failed(self) -> bool:
-        return bool(self._failed)
-
-    def checks(self, *, anchor: bool) -> tuple[Check, ...]:
-        checks: list[Check] = []
-        for step in STEPS:
-            if step == "anchor" and not anchor:
-                continue
-            found = self._failed.get(step, [])
-            checks += (Check(step, False, detail) for detail in found)
-            more = self._counted.get(step, 0) - len(found)
-            if more > 0:
-                checks.append(Check(step, False, f"and {more} more of these"))
-            if not found:
-                ok, detail = self._notes.get(step, (None, "could not run"))
-                checks.append(Check(step, ok, detail))
-        return tuple(checks)
-
-
-def refused(reason: DeedbookError, *, zip_sha256: str | None = None) -> Report:
-    """The report on a file whose container is not that of an export."""
-    findings = _Findings()
-    findings.fail("shape", f"{reason.code}: {reason.detail}")
-    for step in STEPS:
-        if step != "shape":
-            findings.could_not_run(step, "could not run: the archive cannot be read")
-    return Report(
-        state="FAILED",
-        checks=findings.checks(anchor=False),
-        summary=Summary(),
-        zip_sha256=zip_sha256,
-    )
-
-
 def verify(archive: Archive, pin: Pin | None = None) -> Report:
     """Run every step that can run, on an archive whose container is canonical."""
     return _Verification(archive, pin).run()
@@ -236,7 +93,7 @@ class _Verification:
     def __init__(self, archive: Archive, pin: Pin | None) -> None:
         self._archive = archive
         self._pin = pin
-        self._findings = _Findings()
+        self._findings = Findings()
         self._folder = archive.entries[0].path.partition("/")[0] if archive.entries else ""
         self._prefix = len(self._folder) + 1
         self._events = Measure()
@@ -281,7 +138,7 @@ class _Verification:
             checks=checks,
             summary=summary,
             zip_sha256=self._zip.sha256(),
-            notes=_notes(state, summary),
+            notes=notes_on(state, summary),
         )
 
     # What the export says of itself
@@ -313,7 +170,7 @@ class _Verification:
             root = parse_digest(tree.root)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Invalid) as error:
             raise Damaged("archive-malformed", f"{lists.TREE_PATH}: {error}") from None
-        if not 0 <= tree.size <= MAX_EVENTS or _ORIGIN.fullmatch(tree.origin) is None:
+        if not 0 <= tree.size <= MAX_EVENTS or ORIGIN.fullmatch(tree.origin) is None:
             raise Damaged("archive-malformed", f"{lists.TREE_PATH}: origin or size is not one")
         if lists.encode_tree(tree.origin, root, tree.size) != raw:
             raise Damaged("archive-malformed", f"{lists.TREE_PATH}: not in canonical form")
@@ -394,7 +251,7 @@ class _Verification:
 
     def _fold_all(self, fold: BundleFold, entry: ArchiveEntry, tree: lists.Tree) -> None:
         """The whole project: positions are exactly 1..N, and every line is a leaf."""
-        order = _Order(self._findings, fold)
+        order = Order(self._findings, fold)
         self._note_pin(fold)
         for line, number, offset in self._lines(entry, self._events):
             place = f"{lists.EVENTS_PATH}, line {number} (byte {offset})"
@@ -421,7 +278,7 @@ class _Verification:
     ) -> None:
         """A narrower scope: leaves.txt has all N leaves, each event hashes to its own."""
         findings = self._findings
-        order = _Order(findings, fold)
+        order = Order(findings, fold)
         listed = self._find(lists.LEAVES_PATH)
         if listed is None:
             findings.fail("leaves", f"{lists.LEAVES_PATH} is not there")
@@ -531,7 +388,7 @@ class _Verification:
             if path == lists.TAG_LIST_PATH and sha256 != tags.digest():
                 self._explain_list(entry, "", digests)
             digests[path] = sha256
-            line = lists.digest_lines(((path, sha256),))
+            line = lists.digest_line(path, sha256)
             (payload if path.startswith("data/") else tags).update(line)
             while awaited is not None and awaited.path < path:
                 self._miss(awaited)
@@ -575,10 +432,10 @@ class _Verification:
 
     def _digest(self, entry: ArchiveEntry) -> bytes:
         digest, crc32 = hashlib.sha256(), 0
-        self._zip.file(entry)
+        encoded = self._zip.file(entry)
         for chunk in self._archive.chunks(entry):
             digest.update(chunk)
-            self._zip.body(chunk)
+            encoded(chunk)
             crc32 = zlib.crc32(chunk, crc32)
         if crc32 != entry.crc32:
             self._findings.fail(
@@ -624,7 +481,7 @@ class _Verification:
         """Name the first line of a bag's list that is not the one that belongs there."""
         path = self._inside(entry)
         names = sorted(name for name in digests if name.startswith("data/") == (prefix == "data/"))
-        wanted = iter(lists.digest_lines(((name, digests[name]),)) for name in names)
+        wanted = iter(lists.digest_line(name, digests[name]) for name in names)
         rest, number = b"", 0
         for chunk in self._archive.chunks(entry):
             lines = (rest + chunk).split(b"\n")
@@ -746,17 +603,14 @@ class _Encoded:
         self._directory: list[bytes] = []
         self._offset = 0
 
-    def file(self, entry: ArchiveEntry) -> None:
-        """The next file begins."""
+    def file(self, entry: ArchiveEntry) -> Callable[[bytes], None]:
+        """The next file begins; what is answered takes its bytes."""
         header = local_header(entry.path, entry.size_bytes, entry.crc32)
         record = central_record(entry.path, entry.size_bytes, entry.crc32, self._offset)
         self._digest.update(header)
         self._directory.append(record)
         self._offset += len(header) + entry.size_bytes
-
-    def body(self, chunk: bytes) -> None:
-        """More of its bytes."""
-        self._digest.update(chunk)
+        return self._digest.update
 
     def sha256(self) -> str:
         """Of the whole, in hex."""
@@ -764,84 +618,6 @@ class _Encoded:
         self._digest.update(directory)
         self._digest.update(end_records(len(self._directory), len(directory), self._offset))
         return self._digest.hexdigest()
-
-
-class _Order:
-    """Step 3 for one event after another: canonical, in its stream's order, time never falling."""
-
-    def __init__(self, findings: _Findings, fold: BundleFold) -> None:
-        self._findings = findings
-        self._fold = fold
-        self._versions: dict[str, int] = {}
-        self._time = ""
-
-    def read(self, line: bytes, place: str) -> Recorded | None:
-        """The event in a line."""
-        try:
-            recorded = parse(line)
-            if _SUSPECT.search(line):  # what the door refuses, and the structs would let through
-                canonical.check(msgspec.json.decode(line))
-        except DeedbookError as error:
-            self._findings.fail("events", f"{place}: {error.detail}")
-            return None
-        return recorded
-
-    def take(self, recorded: Recorded, place: str) -> None:
-        """Check an event's place and hand it to the fold."""
-        findings = self._findings
-        version = self._versions.get(recorded.stream, 0)
-        try:
-            if version == 0:
-                self._check_stream(recorded)
-            elif not isinstance(recorded.data, _events_of(recorded.stream)):
-                raise Damaged("event-malformed", f"a {recorded.type} is not for this stream")
-            self._fold.event(recorded)
-        except DeedbookError as error:
-            findings.fail("events", f"{place}: {error.detail}")
-        if recorded.version != version + 1:
-            findings.fail(
-                "events",
-                f"{place}: version {recorded.version} of {shown(recorded.stream)} follows {version}",
-            )
-        self._versions[recorded.stream] = recorded.version
-        if recorded.time != self._time:
-            self._check_time(recorded.time, place)
-        self._time = recorded.time
-        if _ID.fullmatch(recorded.id) is None:
-            findings.fail("events", f"{place}: id {shown(recorded.id)} is not a UUID")
-        if not 1 <= len(recorded.actor) <= MAX_ACTOR_CHARACTERS:
-            findings.fail("events", f"{place}: the actor is empty or too long")
-
-    def _check_time(self, time: str, place: str) -> None:
-        try:
-            parse_time(time)
-        except DeedbookError as error:
-            self._findings.fail("events", f"{place}: {error.detail}")
-        if time < self._time:
-            self._findings.fail("events", f"{place}: time {shown(time)} falls")
-
-    def _check_stream(self, recorded: Recorded) -> None:
-        if not isinstance(recorded.data, ARTIFACT_EVENTS):  # the fold reads the name of those
-            parse_stream(recorded.stream)
-        if not isinstance(recorded.data, _events_of(recorded.stream)):
-            raise Damaged("event-malformed", f"a {recorded.type} is not for this stream")
-
-
-def _events_of(stream: str) -> tuple[type[EventData], ...]:
-    match stream.partition("/")[0]:
-        case "artifact":
-            return ARTIFACT_EVENTS
-        case "run":
-            return RUN_EVENTS
-        case "erasures":
-            return ERASURE_EVENTS
-        case _:
-            return PROJECT_EVENTS
-
-
-def shown(text: str) -> str:
-    """Foreign text for a terminal: escaped, quoted and cut."""
-    return ascii(text if len(text) <= 200 else text[:200] + "…")
 
 
 def _leaf(line: bytes) -> bytes | None:
@@ -859,22 +635,3 @@ def _first_difference(one: bytes, other: bytes) -> int:
         if left != right:
             return at
     return min(len(one), len(other))
-
-
-def _notes(state: State, summary: Summary) -> tuple[str, ...]:
-    if state == "FAILED":
-        return ()
-    notes: list[str] = []
-    if summary.withheld:
-        size = summary.position
-        notes.append(
-            f"{summary.withheld} of {size} events withheld; that nothing in scope was left out is "
-            "the ledger's word."
-        )
-    if state != "VERIFIED":
-        notes.append(
-            "Nothing outside this file vouches for it: it is consistent, which does not make it "
-            "the only history. Compare its root with one you know: --pin ROOT@SIZE."
-        )
-    notes.append("Not shown: that everything was recorded, that it is true, who acted, and when.")
-    return tuple(notes)

@@ -1,6 +1,7 @@
 """A ledger with every kind of event, and how its owner would tamper with it: for rebuild and doctor."""
 
 import hashlib
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -8,7 +9,9 @@ import psycopg
 from psycopg import sql
 
 from app.ledger import EventInput, Ledger, RequestKey
-from tests.ledger_samples import make_project
+from domain.citation import Citation
+from domain.errors import DeedbookError
+from tests.ledger_samples import erase, make_project
 
 LARGE = b"0123456789abcdef" * 320_000
 """Longer than the piece in which a content is read."""
@@ -163,3 +166,61 @@ TRIGGERS_OFF = "ALTER TABLE event DISABLE TRIGGER USER"
 TRIGGERS_ON = """
 ALTER TABLE event ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_truncate
 """
+
+
+CITED = (
+    Citation(index=1, url="https://example.com/spec", title="Spec"),
+    Citation(index=2, url="https://example.com/other"),
+)
+
+
+def wander(ledger: Ledger, url: str, chance: random.Random, steps: int) -> None:
+    """A random history of two projects; what the rules refuse is simply not recorded."""
+    projects, kinds, keys, runs = ("alpha", "beta"), ("PRD", "ADR_1"), ("a", "B", "ü"), ("r1", "r2")
+    for slug in projects:
+        ledger.create_project(slug, title=slug, actor="user:ada")
+    written: list[tuple[str, str, str, int, bytes]] = []
+    for step in range(steps):
+        slug = chance.choice(projects)
+        try:
+            match chance.randrange(8):
+                case 0 | 1 | 2:
+                    kind, key = chance.choice(kinds), chance.choice(keys)
+                    text = f"# {step}\n".encode()
+                    receipt = ledger.write_artifact(
+                        slug,
+                        kind,
+                        key,
+                        text,
+                        title=chance.choice((None, "T")),
+                        citations=chance.choice(((), CITED)),
+                        actor=chance.choice(("user:ada", "user:bob")),
+                    )
+                    version = receipt.entries[0].version
+                    written.append((slug, kind, key, version, text))
+                case 3:
+                    title, description = chance.choice(((None, ""), (f"Title {step}", None)))
+                    ledger.change_project(
+                        slug, title=title, description=description, actor="user:bob"
+                    )
+                case 4 if written:
+                    gone = written.pop(chance.randrange(len(written)))
+                    stream = f"artifact/{gone[1]}/{gone[2]}"
+                    erase(ledger, url, gone[0], stream, gone[3], gone[4])
+                case _:
+                    kind, data = chance.choice(RUN_STEPS)
+                    stream = f"run/{chance.choice(runs)}"
+                    given = [EventInput(stream=stream, type=kind, data=data)]
+                    ledger.append(slug, given, actor="agent:x")
+        except DeedbookError:
+            continue
+
+
+RUN_STEPS: tuple[tuple[str, dict[str, object]], ...] = (
+    ("RunCreated", {"title": "A run"}),
+    ("RunStarted", {}),
+    ("RunPaused", {"waiting_for": "approval"}),
+    ("RunResumed", {}),
+    ("VerificationRecorded", {"result": "PASSED"}),
+    ("RunFinished", {"outcome": "succeeded"}),
+)

@@ -6,7 +6,7 @@ import secrets
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -32,6 +32,12 @@ def counted_ids(first: int = 1) -> Callable[[], str]:
     return lambda: str(uuid.UUID(int=next(numbers) | 7 << 76 | 2 << 62))
 
 
+def running_clock() -> Callable[[], datetime]:
+    """A clock that goes on by a second whenever it is read."""
+    seconds = itertools.count()
+    return lambda: START + timedelta(seconds=next(seconds))
+
+
 @contextmanager
 def another_database(server: str, template: str) -> Iterator[str]:
     """The URL of one more fresh, migrated database."""
@@ -44,12 +50,16 @@ def another_database(server: str, template: str) -> Iterator[str]:
 
 
 @contextmanager
-def open_ledger(url: str, *, host: str = HOST, first_id: int = 1) -> Iterator[Ledger]:
+def open_ledger(
+    url: str,
+    *,
+    host: str = HOST,
+    first_id: int = 1,
+    clock: Callable[[], datetime] = lambda: START,
+) -> Iterator[Ledger]:
     """A ledger with a clock that stands still and ids that repeat."""
     settings = Settings(database_url=url, deedbook_host=host)
-    with bootstrap.open_ledger(
-        settings, url, clock=lambda: START, ids=counted_ids(first_id)
-    ) as ledger:
+    with bootstrap.open_ledger(settings, url, clock=clock, ids=counted_ids(first_id)) as ledger:
         yield ledger
 
 

@@ -32,6 +32,7 @@ for program in "${!package[@]}"; do
   # Services such as pgbouncer live outside of an ordinary PATH.
   PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null || missing+=("${package[$program]}")
 done
+[ -e /usr/share/i18n/locales/da_DK ] || missing+=(locales)
 [ "${#missing[@]}" -eq 0 ] && exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then

@@ -14,7 +14,8 @@ from domain import merkle
 from domain.digest import format_digest
 from domain.errors import Conflict, DeedbookError, Invalid, Malformed, NotFound, TooLarge
 from domain.events import ArtifactWritten, encode_line, read_line
-from projections.verify import Report, verify
+from projections.verify import verify
+from projections.verify_report import Report
 from tests.export_samples import MemoryLog, files_of, mended, sample_log, zip_of
 from tests.ledger_samples import (
     another_database,

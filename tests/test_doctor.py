@@ -1,6 +1,7 @@
 """The doctor: a sound ledger is sound, and whatever its owner tampers with is named by its place."""
 
 import secrets
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import LiteralString
@@ -12,12 +13,14 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters import doctor, doctor_contents, doctor_schema
-from adapters.doctor import Finding, examine, examine_over
+from adapters.doctor import Finding, examine, examine_rows, examine_tables
 from adapters.doctor_schema import examine_role
 from adapters.examined import MAX_FINDINGS
 from app.bundle_import import import_bundle
 from app.cli import failure
 from app.cli.root import run
+from app.connection import Connection, write_connection
+from domain.digest import digest_of
 from domain.errors import NotFound, Unavailable
 from domain.events import EVENT_TYPES, StoredLine, encode_line
 from tests.examined_samples import (
@@ -30,7 +33,8 @@ from tests.examined_samples import (
     tampering,
     undone,
 )
-from tests.ledger_samples import another_database, open_ledger, write_export
+from tests.ledger_samples import ERASED, another_database, open_ledger, running_clock, write_export
+from tests.serving import Served
 
 EVIDENCE = (
     "project_log",
@@ -63,8 +67,8 @@ def places(url: str, project: str | None = None) -> list[str]:
 
 
 def seen(connection: psycopg.Connection, project: str | None = None) -> list[str]:
-    """The places of the findings, as a transaction sees the ledger."""
-    found = examine_over(connection, project=project, progress=lambda done, total=None: None)
+    """The places of the findings in rows, as a transaction sees them."""
+    found = examine_rows(connection, project=project, progress=lambda done, total=None: None)
     return [finding.place for finding in found]
 
 
@@ -72,7 +76,7 @@ def seen(connection: psycopg.Connection, project: str | None = None) -> list[str
 def shared_url(postgres_server: str, template_database: str) -> Iterator[str]:
     """A filled database whose tests put back what they change."""
     with another_database(postgres_server, template_database) as url:
-        with open_ledger(url) as ledger:
+        with open_ledger(url, clock=running_clock()) as ledger:
             fill(ledger, url)
         yield url
 
@@ -119,27 +123,16 @@ def test_a_change_of_any_column_is_found_at_its_place(shared_url: str, table: st
     assert unnoticed == []
 
 
-UNCHECKED = {
-    "export": {
-        "position",  # no files are kept under the other key, and they may all be gone
-        "scope",
-        "format_version",
-        "zip_sha256",  # the next whole pass of the export compares it
-        "created_at",
-    },
-    "export_file": {"source", "sha256"},
-}
-
-
 @pytest.mark.parametrize("table", ["export", "export_file"])
 def test_a_change_of_what_is_kept_of_an_export_is_found(shared_url: str, table: str) -> None:
-    unnoticed = []
+    unnoticed = set()
     for column, kind in columns_of(shared_url, table):
         with undone(shared_url) as connection:
             change_one(connection, table, column, kind)
             if not any(place.startswith("export") for place in seen(connection, "alpha")):
-                unnoticed.append(column)
-    assert set(unnoticed) == UNCHECKED[table]
+                unnoticed.add(column)
+    # The next whole pass of the export compares its digest; when it was made proves nothing.
+    assert unnoticed <= {"zip_sha256", "created_at"}
 
 
 def spoil(url: str, *statements: LiteralString) -> None:
@@ -177,11 +170,6 @@ SPOILT_EVENT = f"UPDATE event SET actor = 'user:eve' WHERE {SECOND}"
             "INSERT INTO blob SELECT 'alpha', sha256('x'), 1, 2363233923, 0, 'x'",
             "blob alpha/sha256:2d711642b726",
         ),
-        (
-            "INSERT INTO blob SELECT 'alpha', sha256(c), 11, 4119386470, 0, c "
-            "FROM (SELECT '# A secret\n'::bytea) s (c)",
-            "blob alpha/sha256:",
-        ),
         ("DELETE FROM artifact_version WHERE kind = 'PRD'", "artifact_version alpha/PRD/main/1"),
         (
             "INSERT INTO erasure SELECT 'alpha', 99, 'artifact/X/y', 1, sha256('y')",
@@ -204,8 +192,6 @@ SPOILT_EVENT = f"UPDATE event SET actor = 'user:eve' WHERE {SECOND}"
         ("UPDATE export_file SET crc32 = -1 WHERE ordinal = 1", "export_file alpha/"),
         ("UPDATE export_file SET content = 'x' WHERE source = 2", "export_file alpha/"),
         ("UPDATE export_file SET content = NULL WHERE source = 1", "export_file alpha/"),
-        ("DELETE FROM schema_migration WHERE version = 2", "schema_migration 2"),
-        ("UPDATE schema_migration SET sha256 = '' WHERE version = 1", "schema_migration 1"),
     ],
 )
 def test_what_is_spoilt_is_named(shared_url: str, statement: LiteralString, place: str) -> None:
@@ -218,12 +204,14 @@ def test_what_is_spoilt_is_named(shared_url: str, statement: LiteralString, plac
 @pytest.mark.parametrize(
     ("statement", "place"),
     [
+        ("DELETE FROM schema_migration WHERE version = 2", "schema_migration 2"),
+        ("UPDATE schema_migration SET sha256 = '' WHERE version = 1", "schema_migration 1"),
         ("DROP TRIGGER refuse_row ON event", "trigger event (refuse_row)"),
         ("ALTER TABLE event DISABLE TRIGGER refuse_truncate", "trigger event (refuse_truncate)"),
         ("ALTER TABLE event ENABLE TRIGGER refuse_row", "trigger event (refuse_row)"),
         (
-            "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql "
-            "AS 'BEGIN RETURN NEW; END'",
+            "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger AS 'BEGIN RETURN NEW; END' "  # noqa: ISC004 -- one statement
+            "LANGUAGE plpgsql",
             "function refuse",
         ),
         ("CREATE RULE r AS ON DELETE TO event DO INSTEAD NOTHING", "rule event (r)"),
@@ -246,7 +234,7 @@ def test_a_schema_that_the_migrations_did_not_make_is_named(
 ) -> None:
     with undone(shared_url) as connection:
         connection.execute(statement)
-        found = seen(connection)
+        found = [finding.place for finding in examine_tables(connection)]
     assert place in found, found
 
 
@@ -390,6 +378,29 @@ def test_a_tail_cut_off_with_its_frontier_cannot_be_seen_from_inside(url: str) -
     assert "cut off together with the frontier" in (doctor.__doc__ or "").replace("\n", " ")
 
 
+def test_an_erased_content_that_is_back_is_named(shared_url: str) -> None:
+    """T15: its bytes are right, and that is what is wrong."""
+    with undone(shared_url) as connection:
+        connection.execute(
+            "INSERT INTO blob VALUES ('alpha', sha256(%(c)s), %(size)s, %(crc32)s, 0, %(c)s)",
+            {"c": ERASED, "size": len(ERASED), "crc32": zlib.crc32(ERASED)},
+        )
+        found = list(
+            examine_rows(connection, project="alpha", progress=lambda done, total=None: None)
+        )
+    assert [one.place for one in found] == [f"blob alpha/{digest_of(ERASED)}"]
+    assert "says that it was erased" in found[0].detail
+
+
+def test_a_content_whose_size_the_event_contradicts_is_named(shared_url: str) -> None:
+    with undone(shared_url) as connection:
+        tamper(connection, sql.SQL("UPDATE blob SET size_bytes = 9 WHERE size_bytes = 0"))
+        found = list(
+            examine_rows(connection, project="alpha", progress=lambda done, total=None: None)
+        )
+    assert "It has 9 bytes, the event at position 15 says 0." in [one.detail for one in found]
+
+
 def test_what_is_appended_meanwhile_is_no_damage(url: str) -> None:
     with open_ledger(url, first_id=500) as ledger:
         versions = iter(range(100))
@@ -407,7 +418,11 @@ def test_what_is_appended_meanwhile_is_no_damage(url: str) -> None:
 
 def test_progress_counts_events_and_contents_up_to_the_end(shared_url: str) -> None:
     told: list[tuple[int, int | None]] = []
-    list(examine(shared_url, project="beta", progress=lambda *told_now: told.append(told_now)))
+
+    def progress(done: int, total: int | None = None) -> None:
+        told.append((done, total))
+
+    list(examine(shared_url, project="beta", progress=progress))
     assert told == [(2, 3), (3, 3), (3, 3)]
 
 
@@ -430,7 +445,7 @@ def test_an_imported_log_may_lack_what_an_export_does_not_carry(
         write_export(ledger, file, ledger.position("alpha", None))
     with another_database(postgres_server, template_database) as url:
         with open_ledger(url, host="elsewhere.example") as ledger:
-            import_bundle(ledger, file, progress=lambda done, total=None: None)
+            import_bundle(ledger, file, progress=lambda done, total: None)
         with psycopg.connect(url) as connection:
             absent = connection.execute(
                 "SELECT count(*) FROM artifact_version v WHERE NOT EXISTS "
@@ -443,6 +458,26 @@ def test_an_imported_log_may_lack_what_an_export_does_not_carry(
         assert [one.place[:20] for one in found_in(url)] == ["blob alpha/sha256:e3"]
         spoil(url, "UPDATE imported_log SET origin = 'alpha.third.example'")
         assert "project_log alpha (origin)" in places(url)
+
+
+def test_names_beyond_the_buffer_are_kept(shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_contents, "FLUSH_NAMES", 3)
+    assert places(shared_url, "alpha") == []
+
+
+def test_an_event_that_came_meanwhile_and_cannot_be_read_is_a_finding(url: str) -> None:
+    """Only its content leads to it: the walk had ended before."""
+    walked: list[int] = []
+    with open_ledger(url, first_id=500) as ledger:
+
+        def meanwhile(done: int, total: int | None = None) -> None:
+            if not walked:
+                walked.append(done)
+                ledger.write_artifact("beta", "NOTE", "late", b"# Late\n", actor="user:ada")
+                spoil(url, "UPDATE event SET line = 'x' WHERE project_id = 'beta' AND position = 3")
+
+        found = list(examine(url, project="beta", progress=meanwhile))
+    assert [one.place for one in found] == ["blob beta"]
 
 
 def test_contents_that_vanish_while_they_are_read_are_passed_over(shared_url: str) -> None:
@@ -515,6 +550,36 @@ def test_the_command_says_that_the_database_is_away(
     monkeypatch.setenv("DATABASE_URL", make_conninfo(url, dbname="nowhere"))
     assert run(["doctor"]) == failure.NOT_VERIFIED
     assert "Postgres cannot be reached" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_settings")
+def test_the_command_warns_of_a_connection_file_that_others_can_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connection = Connection(url="http://127.0.0.1:1", token="secret", project="alpha")
+    file = write_connection(tmp_path / ".deedbook", connection)
+    assert run(["doctor"]) == failure.OK
+    shown = capsys.readouterr().out
+    assert "project alpha" in shown
+    assert "secret" not in shown
+    file.chmod(0o644)
+    assert run(["doctor"]) == failure.NOT_VERIFIED
+    assert "can be read by others" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_settings")
+def test_the_command_looks_at_the_service_too(
+    served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["doctor", "--json"]) == failure.OK
+    results = {one["subject"]: one for one in msgspec.json.decode(capsys.readouterr().out)}
+    assert results["service"]["result"] == "odd"
+    monkeypatch.setenv("DEEDBOOK_URL", served.url)
+    assert run(["doctor", "--json"]) == failure.OK
+    results = {one["subject"]: one for one in msgspec.json.decode(capsys.readouterr().out)}
+    assert results["service"]["detail"] == f"{served.url} is ready"
+    monkeypatch.setenv("DEEDBOOK_URL", f"{served.url}/nowhere")
+    assert run(["doctor"]) == failure.NOT_VERIFIED
 
 
 @pytest.mark.usefixtures("_settings")

@@ -122,14 +122,13 @@ def test_a_merge_that_drops_a_branch_brings_back_what_was_there(repository: Repo
     repository.switch("main")
     repository.commit(b="x")
     merged = repository.merge("side", how="ours")
-    found = steps(repository)
-    latest: dict[str, str] = {}
-    for step in found:
-        latest |= contents(repository, step)
-    assert latest == {"a.md": "start", "b.md": "x"}
-    assert found[-1].commit.sha == merged
-    assert len(found[-1].commit.parents) == 2
-    assert files(found[-1]) == {}
+    repository.commit(c="later")
+    *_, merge, last = steps(repository)
+    assert (merge.commit.sha, len(merge.commit.parents)) == (merged, 2)
+    given = [(path, text) for path, text in contents(repository, merge).items() if path == "a.md"]
+    assert given == [("a.md", "start")]
+    assert files(merge) == {}
+    assert documents(last) == ["c.md"]
 
 
 def test_a_merge_of_three_is_compared_with_all(repository: Repository) -> None:

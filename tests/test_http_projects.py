@@ -143,6 +143,8 @@ def test_a_token_cannot_make_one_that_sees_more(
         assert (wide.status_code, wide.json()["code"]) == (403, "project-forbidden")
         outside = limited.post("/v1/projects", json={"slug": "outside", "title": "x"})
         assert outside.status_code == 403
+        assert limited.get("/v1/tokens").json()["code"] == "project-forbidden"
+        assert limited.delete("/v1/tokens/any").json()["code"] == "project-forbidden"
 
 
 @pytest.mark.parametrize(

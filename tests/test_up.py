@@ -157,17 +157,12 @@ def test_a_first_start_imports_the_repository_and_says_what_to_do_next(
     running.ends()
 
 
-def test_a_second_start_is_fast_and_keeps_data_and_token(folder: Path) -> None:
+def test_later_starts_keep_the_data_and_the_token(folder: Path) -> None:
+    """How fast they are is measured by the bench."""
     before = connection_of(folder)
-    began = time.monotonic()
-    subprocess.run([sys.executable, "-c", "import app.up"], cwd=ROOT, check=True)
-    loading = time.monotonic() - began
-    seconds = []
-    for number in range(3):
-        began = time.monotonic()
+    for number in range(2):
         with started(folder, *UP) as running:
             url = running.url()
-            seconds.append(time.monotonic() - began)
             assert write(folder, f"note-{number}") == 201
             assert len(keys(folder)) == number + 1
             running.signal(signal.SIGINT)
@@ -176,8 +171,6 @@ def test_a_second_start_is_fast_and_keeps_data_and_token(folder: Path) -> None:
         assert "kept in" in running.said
         after = connection_of(folder)
         assert after == {"url": url, "token": before["token"], "project": "deedbook"}
-    # Two seconds on a quiet machine; on a busy one, in proportion to loading the program alone.
-    assert min(seconds) < max(2, 4 * loading)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

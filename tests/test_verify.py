@@ -15,7 +15,8 @@ from domain.events import ArtifactErased, ArtifactWritten, Content, PlanRecorded
 from domain.merkle import leaf_hash, tree_root
 from projections import manifest as lists
 from projections.bundle import Scope
-from projections.verify import Archive, ArchiveEntry, Pin, Report, read_pin, verify
+from projections.verify import Archive, ArchiveEntry, verify
+from projections.verify_report import Pin, Report, read_pin
 from tests.export_samples import ORIGIN, MemoryLog, files_of, mended, sample_log
 
 FOLDER = "alpha-16"

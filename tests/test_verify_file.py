@@ -16,7 +16,7 @@ from app.verify import verify_file
 from domain.events import ArtifactWritten, ProjectCreated
 from domain.merkle import leaf_hash, tree_root
 from projections.bundle import Scope
-from projections.verify import Report
+from projections.verify_report import Report
 from tests.export_samples import (
     MemoryLog,
     files_of,

@@ -12,7 +12,7 @@ from adapters.zip_reader import open_archive
 from app.verify import verify_file
 from domain.errors import Damaged, Malformed, TooLarge
 from projections.bundle_paths import check_path
-from projections.verify import Report
+from projections.verify_report import Report
 from projections.zip_layout import central_record, end_records, local_header
 from tests.export_samples import files_of, published_zip, sample_log, zip_of
 from tests.zip_crafts import Crafts, Part, build

@@ -9,7 +9,7 @@ from app.cli.choices import Choices, Command, chosen, project_argument
 from app.cli.failure import EXIT_CODES_HELP, NOT_VERIFIED, OK
 
 if TYPE_CHECKING:
-    from projections.verify import Report
+    from projections.verify_report import Report
 
 MAX_PIN_CHARACTERS = 10_000
 
@@ -126,7 +126,7 @@ def verify_command(file: Path, pin: str | None, require_anchor: bool) -> int:
     from app.progress import Progress
     from app.verify import verify_file
     from domain.errors import NotFound
-    from projections.verify import read_pin
+    from projections.verify_report import read_pin
 
     choices = chosen()
     if not file.is_file():

@@ -68,7 +68,7 @@ def rebuild_command(project: str | None, repair: bool) -> int:
     """
     from adapters.rebuild import rebuild
     from app.bootstrap import admin_url
-    from app.cli.output import show, show_one
+    from app.cli.output import printable, show_one
     from app.progress import Progress
 
     choices = chosen()
@@ -79,8 +79,8 @@ def rebuild_command(project: str | None, repair: bool) -> int:
         report = rebuild(url, project, repair=repair, progress=progress)
     if choices.output == "table":
         show_one(report.summary())
-        if report.differences:
-            show(report.differences, {"what": "DIFFERENCE", "place": "PLACE"})
+        for one in report.differences:
+            click.echo(f"{one.what.ljust(9)}  {printable(one.place)}")
     else:
         show_one(report)
     return failure.OK if report.equal or repair else failure.NOT_VERIFIED
@@ -95,10 +95,17 @@ def doctor_command(project: str | None, verify: bool) -> int:
     Ends with exit code 3 when something is wrong.
     """
     from app.cli.examination import examine_all
-    from app.cli.output import show
+    from app.cli.output import printable, show, styled
 
-    findings = examine_all(chosen(), project, verify=verify)
-    show(findings, {"result": "RESULT", "subject": "SUBJECT", "detail": "DETAIL"})
+    choices = chosen()
+    findings = examine_all(choices, project, verify=verify)
+    if choices.output == "table":
+        colors = {"good": "green", "odd": "yellow", "wrong": "red"}
+        for one in findings:  # whole lines: half a place would be of no use
+            result = styled(one.result.ljust(5), colors[one.result], choices)
+            click.echo(f"{result}  {printable(f'{one.subject}: {one.detail}')}")
+    else:
+        show(findings, {})
     return failure.NOT_VERIFIED if any(one.result == "wrong" for one in findings) else failure.OK
 
 

@@ -8,6 +8,7 @@ from app.http.answers import answer
 from app.http.call import Call, NoQuery
 from app.http.endpoint import Endpoints, json_body
 from app.http.projects import Paging
+from domain.errors import Forbidden
 
 endpoints = Endpoints("tokens")
 
@@ -37,6 +38,7 @@ class TokenPage(msgspec.Struct, frozen=True):
 @endpoints.add("GET", "/v1/tokens", scope="admin", query=Paging, answers={200: TokenPage})
 def list_tokens(call: Call[Paging, None]) -> Response:
     """List the tokens."""
+    _check_whole(call)
     limit = max(1, min(call.query.limit, MAX_PAGE))
     found = call.ledger.tokens.list(after=call.query.after, limit=limit)
     following = found[-1].id if len(found) == limit else None
@@ -83,5 +85,14 @@ def get_own_token(call: Call[NoQuery, None]) -> Response:
 )
 def revoke_token(call: Call[NoQuery, None]) -> Response:
     """Revoke a token at once."""
+    _check_whole(call)
     call.ledger.tokens.revoke(call.path["token"])
     return Response(status_code=204)
+
+
+def _check_whole(call: Call[object, object]) -> None:
+    """Tokens belong to the ledger: an admin of some projects may make narrower ones, and no more."""
+    if call.token.projects is not None:
+        raise Forbidden(
+            "project-forbidden", "This needs a token that is for every project of the ledger."
+        )
