@@ -21,7 +21,7 @@ from adapters.postgres_log import PostgresLog
 from domain import canonical, merkle
 from domain.digest import digest_of, format_digest
 from domain.events import ArtifactWritten, EventData, ProjectCreated, VerificationRecorded, parse
-from domain.log import Append, Blob, Entry, Proposed
+from domain.log import Append, Blob, Entry, LogHead, Proposed
 from projections.core_views import ArtifactRow, ProjectRow, rows_of
 
 HOST = "ledger.example"
@@ -129,30 +129,7 @@ def check_log(opened: Opened, project: str) -> list[Entry]:
     """Assert everything that holds of every log; answers its entries."""
     head = opened.log.head(project)
     entries = entries_of(opened, project)
-    assert [entry.position for entry in entries] == list(range(1, head.size + 1))
-    versions: dict[str, int] = {}
-    previous = ""
-    views: list[tuple[str, str, int, int, str]] = []
-    for entry in entries:
-        recorded = parse(entry.line)
-        assert (recorded.position, recorded.stream, recorded.version, recorded.id) == (
-            entry.position,
-            entry.stream,
-            entry.version,
-            entry.id,
-        )
-        assert entry.version == versions.get(entry.stream, 0) + 1
-        versions[entry.stream] = entry.version
-        assert recorded.time >= previous
-        previous = recorded.time
-        assert entry.leaf == merkle.leaf_hash(entry.line)
-        views += [
-            (row.kind, row.key, row.version, row.position, format_digest(row.sha256))
-            for row in rows_of(recorded)
-            if isinstance(row, ArtifactRow)
-        ]
-    assert merkle.root_of(head.frontier) == merkle.tree_root([entry.leaf for entry in entries])
-    assert head.last_time == (previous or head.last_time)
+    views = check_rows(head, entries)
     with opened.pool.connection() as connection:
         found = connection.execute(
             """
@@ -178,6 +155,35 @@ def check_log(opened: Opened, project: str) -> list[Entry]:
     )
     assert missing == (0,)
     return entries
+
+
+def check_rows(head: LogHead, entries: Sequence[Entry]) -> list[tuple[str, str, int, int, str]]:
+    """Assert what holds of a log's entries by themselves; answers the versions that they give."""
+    assert [entry.position for entry in entries] == list(range(1, head.size + 1))
+    versions: dict[str, int] = {}
+    previous = ""
+    views: list[tuple[str, str, int, int, str]] = []
+    for entry in entries:
+        recorded = parse(entry.line)
+        assert (recorded.position, recorded.stream, recorded.version, recorded.id) == (
+            entry.position,
+            entry.stream,
+            entry.version,
+            entry.id,
+        )
+        assert entry.version == versions.get(entry.stream, 0) + 1
+        versions[entry.stream] = entry.version
+        assert recorded.time >= previous
+        previous = recorded.time
+        assert entry.leaf == merkle.leaf_hash(entry.line)
+        views += [
+            (row.kind, row.key, row.version, row.position, format_digest(row.sha256))
+            for row in rows_of(recorded)
+            if isinstance(row, ArtifactRow)
+        ]
+    assert merkle.root_of(head.frontier) == merkle.tree_root([entry.leaf for entry in entries])
+    assert head.last_time == (previous or head.last_time)
+    return views
 
 
 def tables_of(url: str, project: str) -> dict[str, list[tuple[object, ...]]]:
