@@ -108,7 +108,8 @@ class PostgresExports:
                     WHERE f.project_id = %s AND f.position = %s AND f.scope = %s
                       AND f.format_version = %s AND f.source = 0
                       AND NOT EXISTS (SELECT FROM blob b
-                        WHERE b.project_id = f.project_id AND b.sha256 = f.sha256)
+                        WHERE b.project_id = f.project_id AND b.sha256 = f.sha256
+                        OFFSET 0)  -- each looked up: a join may read the project's for every file
                     ORDER BY f.ordinal
                     """,
                     _key(record),
@@ -395,9 +396,10 @@ class PostgresExports:
                 connection.cursor(binary=True)
                 .execute(
                     """
-                    SELECT coalesce(f.content, b.content) FROM export_file f
-                    LEFT JOIN blob b
-                      ON f.source = 0 AND b.project_id = f.project_id AND b.sha256 = f.sha256
+                    SELECT coalesce(f.content, CASE WHEN f.source = 0 THEN (
+                      SELECT b.content FROM blob b
+                      WHERE b.project_id = f.project_id AND b.sha256 = f.sha256) END)
+                    FROM export_file f
                     WHERE f.project_id = %s AND f.position = %s AND f.scope = %s
                       AND f.format_version = %s AND f.ordinal BETWEEN %s AND %s
                     ORDER BY f.ordinal
