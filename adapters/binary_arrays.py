@@ -6,7 +6,6 @@ whether there are nulls, the element's type, length, lower bound, then each elem
 """
 
 import struct
-import uuid
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -66,7 +65,7 @@ class Byteas(Packed):
 
     def __init__(self, values: Sequence[bytes]) -> None:
         super().__init__(
-            (part for value in values for part in (_LENGTH(len(value)), value)), len(values)
+            [part for value in values for part in (_LENGTH(len(value)), value)], len(values)
         )
 
 
@@ -76,7 +75,7 @@ class Bigints(Packed):
     element_oid = 20
 
     def __init__(self, values: Sequence[int]) -> None:
-        super().__init__((_BIGINT(8, value) for value in values), len(values))
+        super().__init__([_BIGINT(8, value) for value in values], len(values))
 
 
 class Ints(Packed):
@@ -85,7 +84,7 @@ class Ints(Packed):
     element_oid = 23
 
     def __init__(self, values: Sequence[int]) -> None:
-        super().__init__((_INT(4, value) for value in values), len(values))
+        super().__init__([_INT(4, value) for value in values], len(values))
 
 
 class Uuids(Packed):
@@ -94,7 +93,9 @@ class Uuids(Packed):
     element_oid = 2950
 
     def __init__(self, values: Sequence[str]) -> None:
-        super().__init__((_UUID_LENGTH + uuid.UUID(value).bytes for value in values), len(values))
+        super().__init__(
+            [_UUID_LENGTH + bytes.fromhex(value.replace("-", "")) for value in values], len(values)
+        )
 
 
 class Times(Packed):
@@ -104,7 +105,7 @@ class Times(Packed):
 
     def __init__(self, values: Sequence[datetime]) -> None:
         super().__init__(
-            (_BIGINT(8, (value - _EPOCH) // _MICROSECOND) for value in values), len(values)
+            [_BIGINT(8, (value - _EPOCH) // _MICROSECOND) for value in values], len(values)
         )
 
 
