@@ -104,9 +104,9 @@ def _speed(
         rounds,
         ground.checkpoint,
     )
-    for one, name in ((FIRST, "laid out for the first time"), (AGAIN, "again")):
+    for one, name in ((FIRST, "first time"), (AGAIN, "again")):
         yield ratio(
-            f"export of {COUNT:,} documents over HTTP, {name}, to {FLOOR}",
+            f"export of {COUNT:,} documents, {name}, to {FLOOR}",
             rates,
             one,
             FLOOR,

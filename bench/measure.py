@@ -1,5 +1,6 @@
 """Timing: rounds in which all take turns, medians of the ratios, and the spread beside them."""
 
+import math
 import statistics
 import threading
 import time
@@ -48,8 +49,9 @@ class Figure(msgspec.Struct, frozen=True):
         """The line of the table."""
         verdict = {None: "", True: "held", False: "MISSED"}[self.held]
         spread = f"({self.low:.2f} to {self.high:.2f})" if self.low < self.high else ""
+        value = "-" if math.isnan(self.value) else f"{self.value:.2f}"
         return (
-            f"{self.name:<62} {self.value:7.2f} {self.unit:<2} {spread:<17}"
+            f"{self.name:<70} {value:>7} {self.unit:<2} {spread:<17}"
             f" {self.target:<7} {verdict:<6} {self.detail}"
         ).rstrip()
 
