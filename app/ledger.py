@@ -3,12 +3,9 @@
 Each takes a named project, decides with the rules of `domain`, and appends. It knows no protocol.
 """
 
-import hashlib
-import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
 
 import msgspec
 
@@ -19,28 +16,23 @@ from adapters.postgres_tokens import PostgresTokens
 from adapters.postgres_uploads import PostgresUploads
 from adapters.postgres_views import PostgresViews
 from adapters.schema_state import SchemaState
+from app.door import Checked, EventInput, check_event, check_stream, check_title, pointed
 from app.exports import Exports
 from domain import artifact, canonical, run
-from domain.citation import Citation, check_citations
+from domain.citation import Citation
 from domain.digest import digest_of, format_digest, parse_digest
 from domain.errors import DeedbookError, Invalid, NotFound, StaleVersion, TooLarge
 from domain.events import (
-    ERASURE_EVENTS,
     MAX_ACTOR_CHARACTERS,
-    PROJECT_EVENTS,
-    ArtifactWritten,
-    Content,
     EventData,
     ProjectChanged,
     ProjectCreated,
     Source,
     contents_of,
     parse,
-    read_data,
 )
 from domain.log import (
     MAX_BATCH_EVENTS,
-    MAX_BLOB_BYTES,
     STAGED_ABOVE_BYTES,
     Append,
     Blob,
@@ -49,26 +41,16 @@ from domain.log import (
     Receipt,
 )
 from domain.names import (
-    ArtifactStream,
     RunStream,
-    Stream,
     artifact_stream,
     check_project,
     parse_stream,
 )
 
-MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}")
-UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-KEY = re.compile(r"[\x21-\x7e]{1,255}")
 APPEND_ATTEMPTS = 64
 """Of an append to a run: of several callers at once one is first, and the others decide anew."""
 APPEND_SECONDS = 30.0
 STREAM_PAGE = 1_000
-CONTENT = "/content"
-"""Where the content of an event stands, beside its data."""
-
-
-_Result = TypeVar("_Result")
 
 
 class RequestKey(msgspec.Struct, frozen=True):
@@ -83,26 +65,6 @@ class Uploaded(msgspec.Struct, frozen=True):
 
     digest: str
     size_bytes: int
-
-
-class EventInput(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as a caller proposes it; with `content`, its digest and size are filled in."""
-
-    stream: str
-    type: str
-    data: object
-    id: str | None = None
-    content: bytes | None = None
-
-
-class _Checked(msgspec.Struct, frozen=True):
-    stream: Stream
-    name: str
-    data: EventData
-    id: str
-    content: bytes | None
-    sha256: bytes = b""
-    """Of the content."""
 
 
 class Ledger:
@@ -155,7 +117,7 @@ class Ledger:
             Conflict: `project-exists`.
         """
         check_project(slug)
-        _check_title(title)
+        check_title(title)
         data = ProjectCreated(title=title, description=description)
         return self.log.create(
             self._request(slug, [self._checked("project", data)], actor, {"project": 0}, key)
@@ -175,7 +137,7 @@ class Ledger:
         if title is None and description is None:
             raise Invalid("validation-failed", "Give a title or a description to change.")
         if title is not None:
-            _check_title(title)
+            check_title(title)
         data = ProjectChanged(title=title, description=description)
         preconditions = {} if expected is None else {"project": expected}
         return self.log.append(
@@ -203,13 +165,14 @@ class Ledger:
             raise TooLarge(
                 "batch-too-large", f"A batch has 1 to {MAX_BATCH_EVENTS} events, not {len(events)}."
             )
+        uploaded = partial(self.uploads.read, project)
         checked = [
-            _pointed(f"/events/{index}", partial(self._check, project, given))
+            pointed(f"/events/{index}", partial(check_event, given, uploaded, self.new_id))
             for index, given in enumerate(events)
         ]
         versions = dict(preconditions or {})
         for name in versions:
-            _stream(name, "/preconditions")
+            check_stream(name, "/preconditions")
         request = self._request(project, checked, actor, versions, key)
         if not any(isinstance(one.stream, RunStream) for one in checked):
             return self.log.append(request)
@@ -313,7 +276,7 @@ class Ledger:
         return at
 
     def _append_to_runs(
-        self, request: Append, checked: Sequence[_Checked], preconditions: Mapping[str, int]
+        self, request: Append, checked: Sequence[Checked], preconditions: Mapping[str, int]
     ) -> Receipt:
         """Decide on each run's present state, and try again when somebody was faster."""
         for attempt in range(APPEND_ATTEMPTS):
@@ -326,7 +289,7 @@ class Ledger:
                 if isinstance(one.stream, RunStream):
                     state = states.get(one.name) or self._run_state(request.project, one.name)
                     expected.setdefault(one.name, state.version)
-                    event = _pointed(f"/events/{index}", partial(run.decide, state, one.data))
+                    event = pointed(f"/events/{index}", partial(run.decide, state, one.data))
                     states[one.name] = run.evolve(state, event)
             try:
                 return self.log.append(
@@ -345,37 +308,14 @@ class Ledger:
                 state = run.evolve(state, parse(entry.line).data)
         return state
 
-    def _check(self, project: str, given: EventInput) -> _Checked:
-        """One proposed event against the grammar, its type's struct and its stream."""
-        stream = _stream(given.stream, "/stream")
-        if given.id is not None and UUID.fullmatch(given.id) is None:
-            raise Invalid("validation-failed", "An event id is a lower-case UUID.", pointer="/id")
-        value, sha256 = given.data, b""
-        canonical.check(value, "/data")
-        if given.content is not None:
-            sha256 = _sha256(given.content)
-            value = _with_content(given.type, value, given.content, sha256)
-        data = read_data(given.type, value)
-        _check_place(stream, given.stream, data)
-        for content in contents_of(data):
-            _check_content(content, "/data" if content is data else "/data/content")
-        if isinstance(data, ArtifactWritten):
-            raw = given.content
-            if raw is None and _is_checked(data, stream):
-                raw = self.uploads.read(project, parse_digest(data.digest))
-            data = _check_artifact(data, stream, raw)
-        return _Checked(
-            stream, given.stream, data, given.id or self.new_id(), given.content, sha256
-        )
-
-    def _checked(self, name: str, data: EventData) -> _Checked:
+    def _checked(self, name: str, data: EventData) -> Checked:
         canonical.check(msgspec.to_builtins(data))
-        return _Checked(parse_stream(name), name, data, self.new_id(), None)
+        return Checked(parse_stream(name), name, data, self.new_id(), None)
 
     def _request(
         self,
         project: str,
-        checked: Sequence[_Checked],
+        checked: Sequence[Checked],
         actor: str,
         preconditions: Mapping[str, int],
         key: RequestKey | None,
@@ -404,7 +344,7 @@ class Ledger:
         )
 
     def _contents(
-        self, project: str, checked: Sequence[_Checked]
+        self, project: str, checked: Sequence[Checked]
     ) -> tuple[tuple[Blob, ...], tuple[bytes, ...]]:
         """The blobs to insert, and the ones that must be there already."""
         blobs: dict[bytes, Blob] = {}
@@ -440,165 +380,3 @@ class Ledger:
             if known.staged:
                 blobs[sha256] = Blob(sha256, known.size_bytes, known.crc32, None)
         return tuple(blobs.values()), tuple(sha for sha in missing if sha not in blobs)
-
-
-def _check_title(title: str) -> None:
-    if not 1 <= len(title) <= artifact.MAX_TITLE_CHARACTERS:
-        raise Invalid(
-            "validation-failed",
-            f"A title has 1 to {artifact.MAX_TITLE_CHARACTERS} characters.",
-            pointer="/title",
-        )
-
-
-def _sha256(content: bytes) -> bytes:
-    if len(content) > MAX_BLOB_BYTES:
-        raise TooLarge(
-            "body-too-large",
-            f"The content has {len(content)} bytes, the limit is {MAX_BLOB_BYTES}.",
-            pointer=CONTENT,
-        )
-    return hashlib.sha256(content).digest()
-
-
-def _stream(name: str, pointer: str) -> Stream:
-    """What a stream's name says; a bad part of it is the whole name's fault to a caller."""
-    try:
-        return parse_stream(name)
-    except Invalid as error:
-        error.pointer = pointer
-        raise
-
-
-def _check_content(content: Content, pointer: str) -> None:
-    try:
-        parse_digest(content.digest)
-    except Invalid as error:
-        error.pointer = f"{pointer}/digest"
-        raise
-    if MEDIA_TYPE.fullmatch(content.media_type) is None:
-        raise Invalid(
-            "validation-failed",
-            "A media type is written like text/markdown: lower case, without parameters.",
-            pointer=f"{pointer}/media_type",
-        )
-
-
-def _check_place(stream: Stream, name: str, data: EventData) -> None:
-    """Each type of event belongs to one kind of stream."""
-    if isinstance(data, ERASURE_EVENTS):
-        raise Invalid(
-            "validation-failed",
-            "An erasure is recorded by erasing, not by appending.",
-            pointer="/type",
-        )
-    if isinstance(data, ProjectCreated):
-        raise Invalid(
-            "validation-failed", "A project is created by POST /v1/projects.", pointer="/type"
-        )
-    if isinstance(data, ArtifactWritten):
-        fits = isinstance(stream, ArtifactStream)
-    elif isinstance(data, PROJECT_EVENTS):
-        fits = name == "project"
-    else:
-        fits = isinstance(stream, RunStream)
-    if not fits:
-        raise Invalid(
-            "validation-failed",
-            f"{type(data).__name__} does not belong into a stream like {name}.",
-            pointer="/stream",
-        )
-
-
-def _with_content(type_name: str, value: object, content: bytes, sha256: bytes) -> object:
-    """The data with digest and size filled in from the content that came along."""
-    if not isinstance(value, dict):
-        return value
-    facts = {"digest": format_digest(sha256), "size_bytes": len(content)}
-    outside = type_name == "ArtifactWritten"
-    inner = value if outside else value.get("content", {})
-    if not isinstance(inner, dict):
-        return value
-    for name, fact in facts.items():
-        if name in inner and inner[name] != fact:
-            raise Invalid(
-                "digest-mismatch",
-                f"The content has {name} {fact}, not {inner[name]!r}.",
-                pointer=f"/data/{name}" if outside else f"/data/content/{name}",
-            )
-    filled = {**inner, **facts}
-    return filled if outside else {**value, "content": filled}
-
-
-def _is_checked(data: ArtifactWritten, stream: Stream) -> bool:
-    """Whether there are rules about the content itself: it is text, or typed JSON."""
-    typed = isinstance(stream, ArtifactStream) and stream.kind in artifact.IMPLEMENTATION_KINDS
-    return typed or data.media_type.startswith("text/")
-
-
-def _check_artifact(
-    data: ArtifactWritten, stream: Stream, content: bytes | None
-) -> ArtifactWritten:
-    """The rules of `domain.artifact`, as far as the content is at hand."""
-    text: str | None = None
-    if content is not None and data.media_type.startswith("text/"):
-        text = _text(content)
-    if isinstance(stream, ArtifactStream) and stream.kind in artifact.IMPLEMENTATION_KINDS:
-        if data.media_type != "application/json":
-            raise Invalid(
-                "validation-failed",
-                f"A {stream.kind} is application/json.",
-                pointer="/data/media_type",
-            )
-        if content is not None:
-            _check_json(content)
-    try:
-        check_citations(data.citations)
-        decided = artifact.decide(
-            artifact.ArtifactState(),
-            artifact.WriteArtifact(
-                digest=data.digest,
-                size_bytes=data.size_bytes,
-                media_type=data.media_type,
-                title=data.title,
-                citations=data.citations,
-                source=data.source,
-                text=text if data.media_type == artifact.MARKDOWN else None,
-            ),
-        )
-    except Invalid as error:
-        if error.pointer != CONTENT:
-            error.pointer = f"/data{error.pointer}"
-        raise
-    return decided[0]
-
-
-def _check_json(content: bytes) -> None:
-    try:
-        canonical.read(content)
-    except DeedbookError as error:
-        error.pointer = CONTENT
-        raise
-
-
-def _text(content: bytes) -> str:
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise Invalid(
-            "validation-failed",
-            f"The text is not UTF-8: bad byte at offset {error.start}.",
-            pointer=CONTENT,
-        ) from None
-    if "\0" in text:
-        raise Invalid("nul-character", "Text must not contain the NUL character.", pointer=CONTENT)
-    return text
-
-
-def _pointed(pointer: str, check: Callable[[], _Result]) -> _Result:
-    """Run a check, and put the place of its subject before the pointer of its error."""
-    try:
-        return check()
-    except DeedbookError as error:
-        error.pointer = pointer + (error.pointer or "")
-        raise

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from app.door import EventInput
 from app.git_versions import Document, NewVersion, Recorded, recorded_in, source_path
-from app.ledger import EventInput, Ledger
+from app.ledger import Ledger
 from domain.errors import NotFound
 
 PAGE = 1_000

@@ -13,7 +13,7 @@ from functools import partial
 
 import psycopg
 
-from app.ledger import EventInput
+from app.door import EventInput
 from bench.ground import Ground, Service, serving
 from bench.measure import Figure, Work, race, ratio, together
 from bench.stock import append_rate

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 
-from app.ledger import EventInput
+from app.door import EventInput
 from bench.ground import Ground
 
 WORDS = [

@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
 import psycopg
@@ -76,3 +77,15 @@ def project(http: httpx2.Client) -> str:
     made = http.post("/v1/projects", json={"slug": slug, "title": "A project"})
     assert made.status_code == 201, made.text
     return slug
+
+
+@pytest.fixture
+def command_line(
+    served: Served, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands of this process speak to the shared ledger, from an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DEEDBOOK_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("DEEDBOOK_URL", served.url)
+    monkeypatch.setenv("DEEDBOOK_TOKEN", served.token)
+    monkeypatch.setenv("DEEDBOOK_PROJECT", project)

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import sql
 
-from app.ledger import EventInput, Ledger, RequestKey
+from app.door import EventInput
+from app.ledger import Ledger, RequestKey
 from domain.citation import Citation
 from domain.errors import DeedbookError
 from tests.ledger_samples import erase, make_project

@@ -13,7 +13,8 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from app import bootstrap
-from app.ledger import EventInput, Ledger
+from app.door import EventInput
+from app.ledger import Ledger
 from app.settings import Settings
 from domain import canonical
 from domain.citation import Citation

@@ -19,18 +19,9 @@ from domain.errors import StaleVersion, Unavailable
 from tests.git_samples import Repository
 from tests.serving import Served
 
+pytestmark = pytest.mark.usefixtures("command_line")
+
 Typed = Callable[..., str]
-
-
-@pytest.fixture(autouse=True)
-def _connected(
-    served: Served, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DEEDBOOK_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("DEEDBOOK_URL", served.url)
-    monkeypatch.setenv("DEEDBOOK_TOKEN", served.token)
-    monkeypatch.setenv("DEEDBOOK_PROJECT", project)
 
 
 @pytest.fixture

@@ -21,18 +21,9 @@ EVENT = {
     "content": "# Hello\n",
 }
 
+pytestmark = pytest.mark.usefixtures("command_line")
+
 Typed = Callable[..., str]
-
-
-@pytest.fixture(autouse=True)
-def _connected(
-    served: Served, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DEEDBOOK_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("DEEDBOOK_URL", served.url)
-    monkeypatch.setenv("DEEDBOOK_TOKEN", served.token)
-    monkeypatch.setenv("DEEDBOOK_PROJECT", project)
 
 
 @pytest.fixture

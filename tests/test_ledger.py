@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.bootstrap import open_ledger
-from app.ledger import EventInput, Ledger, RequestKey, Uploaded
+from app.door import EventInput
+from app.ledger import Ledger, RequestKey, Uploaded
 from app.settings import Settings
 from domain.citation import Citation
 from domain.digest import digest_of
@@ -182,7 +183,7 @@ def test_a_change_of_a_project_changes_something(ledger: Ledger) -> None:
 def test_a_content_above_the_limit_is_refused(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.ledger.MAX_BLOB_BYTES", 5)
+    monkeypatch.setattr("app.door.MAX_BLOB_BYTES", 5)
     with pytest.raises(TooLarge) as caught:
         ledger.append("alpha", [document()], actor=ADA)
     assert caught.value.code == "body-too-large"

@@ -9,12 +9,12 @@ import msgspec
 from starlette.responses import Response
 
 from adapters.postgres_views import TrailFilter
+from app.door import EventInput
 from app.http.answers import IMMUTABLE, NDJSON, Events, Pieces, answer
 from app.http.call import Call, NoQuery, convert, decode_json
 from app.http.conditions import etag, unchanged
 from app.http.endpoint import MAX_JSON_BYTES, Accepted, Endpoints, json_body
 from app.http.tail import check_room, tail
-from app.ledger import EventInput
 from domain import canonical
 from domain.digest import format_digest
 from domain.errors import DeedbookError, Invalid, Malformed, TooLarge
