@@ -342,7 +342,15 @@ def test_a_changed_event_is_noticed_when_laying_out(sample: Opened) -> None:
         sample.exports.layout("alpha", 16)
 
 
-def test_laying_out_reads_no_contents_and_streaming_holds_no_connection(sample: Opened) -> None:
+def test_laying_out_reads_no_contents(sample: Opened) -> None:
+    whole = sample.exports.layout("alpha", 15)
+    sample.execute("UPDATE blob SET content = %s", (b"",))
+    assert sample.exports.layout("alpha", 16).entries >= whole.entries
+    with pytest.raises(Damaged):
+        b"".join(sample.exports.stream(whole))
+
+
+def test_streaming_holds_no_connection(sample: Opened) -> None:
     record = sample.exports.layout("alpha", 16)
     pieces = sample.exports.stream(record)
     next(pieces)
