@@ -72,8 +72,8 @@ FROM unnest(%b::text[], %b::bytea[], %b::int8[], %b::int8[], %b::bytea[]) AS t (
 ON CONFLICT DO NOTHING
 """
 _MOVE_UPLOADS = """
-INSERT INTO blob (project_id, sha256, size_bytes, crc32, encoding, content)
-SELECT project_id, sha256, size_bytes, crc32, 0, content FROM upload
+INSERT INTO blob (project_id, sha256, size_bytes, crc32, encoding, content, address)
+SELECT project_id, sha256, size_bytes, crc32, 0, content, address FROM upload
 WHERE project_id = %b AND sha256 = ANY(%b::bytea[])
 ON CONFLICT DO NOTHING
 """

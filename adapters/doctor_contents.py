@@ -9,8 +9,10 @@ from psycopg.rows import TupleRow
 
 from adapters.examined import MAX_FINDINGS, Finding, rows_in_order
 from adapters.fresh_views import VIEWS
+from adapters.outside_contents import NOTHING_OUTSIDE, Kept, OutsideContents
 from adapters.rebuild import pages, size_of
 from domain.digest import format_digest, parse_digest
+from domain.errors import DeedbookError
 from domain.events import Recorded, contents_of, parse
 from projections.core_views import ArtifactRow
 
@@ -101,7 +103,10 @@ class Names:
 
 
 def examine_blobs(
-    connection: psycopg.Connection, project: str, progress: Callable[[int], None]
+    connection: psycopg.Connection,
+    project: str,
+    progress: Callable[[int], None],
+    outside: OutsideContents = NOTHING_OUTSIDE,
 ) -> Iterator[Finding]:
     """Each content against its size, CRC-32 and SHA-256; `progress` is told how many were read."""
     after = b""
@@ -109,14 +114,18 @@ def examine_blobs(
         page = rows_in_order(
             connection,
             """
-            SELECT sha256, size_bytes, crc32, encoding, octet_length(content) FROM blob
+            SELECT sha256, size_bytes, crc32, encoding, octet_length(content), address
+            FROM blob
             WHERE project_id = %(project)s AND sha256 > %(after)s ORDER BY sha256 LIMIT %(limit)s
             """,
             {"project": project, "after": after, "limit": PAGE_BLOBS},
         )
         if not page:
             return
-        for rows in _together(page):
+        for row in page:
+            if row[5] is not None:
+                yield from _lying_outside(project, row, outside)
+        for rows in _together([row for row in page if row[5] is None]):
             for row, measured in _measured(connection, project, rows):
                 yield from _blob(project, row, measured)
         progress(len(page))
@@ -223,7 +232,20 @@ def _together(page: list[TupleRow]) -> Iterator[list[TupleRow]]:
             group, held = [], 0
         group.append(row)
         held += size
-    yield group
+    if group:
+        yield group
+
+
+def _lying_outside(project: str, row: TupleRow, outside: OutsideContents) -> Iterator[Finding]:
+    """A content in the store outside, read whole."""
+    measured = Measured()
+    try:
+        for piece in outside.pieces(Kept(row[5], row[0], row[1])):
+            measured.add(piece)
+    except DeedbookError as error:
+        yield Finding(f"blob {project}/{format_digest(row[0])} (address)", error.detail)
+        return
+    yield from _blob(project, row, measured)
 
 
 def _measured(
@@ -263,7 +285,7 @@ def _measured(
 
 
 def _blob(project: str, row: TupleRow, measured: Measured) -> Iterator[Finding]:
-    sha256, size_bytes, crc32, encoding, _ = row
+    sha256, size_bytes, crc32, encoding = row[:4]
     place = f"blob {project}/sha256:{sha256.hex()}"
     if measured.sha256 != sha256:
         yield Finding(

@@ -23,6 +23,13 @@ endpoints = Endpoints("artifacts")
 
 MAX_DIFF_BYTES = 4 * 1024 * 1024
 READ_PROBLEMS = ("project-not-found", "artifact-not-found", "position-in-the-future")
+CONTENT_PROBLEMS = (
+    *READ_PROBLEMS,
+    "version-not-found",
+    "content-erased",
+    "content-missing",
+    "blob-store-unavailable",
+)
 
 
 class NewVersion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -242,7 +249,7 @@ def get_version(call: Call[At, None]) -> Response:
     query=At,
     answers={200: None, 206: None},
     media_types=("*/*",),
-    problems=(*READ_PROBLEMS, "version-not-found", "content-erased", "content-missing"),
+    problems=CONTENT_PROBLEMS,
     headers=("If-None-Match", "If-Match", "Range", "If-Range"),
 )
 def get_content(call: Call[At, None]) -> Response:
@@ -283,7 +290,7 @@ def get_citations(call: Call[At, None]) -> Response:
     query=DiffQuery,
     answers={200: Difference},
     media_types=("application/json", diff.MEDIA_TYPE),
-    problems=(*READ_PROBLEMS, "version-not-found", "not-text", "content-erased"),
+    problems=(*CONTENT_PROBLEMS, "not-text"),
 )
 def get_diff(call: Call[DiffQuery, None]) -> Response:
     """Compare two versions, as JSON or as a unified diff."""

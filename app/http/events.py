@@ -173,6 +173,7 @@ APPEND_PROBLEMS = (
     "event-too-large",
     "queue-full",
     "outcome-unknown",
+    "blob-store-unavailable",
 )
 
 

@@ -20,6 +20,7 @@ PROBLEMS = (
     "run-not-found",
     "content-missing",
     "content-erased",
+    "blob-store-unavailable",
 )
 
 

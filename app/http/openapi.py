@@ -266,6 +266,7 @@ STATUSES: Mapping[str, int] = {
     "bundle-not-verified": 422,
     "bundle-not-whole": 422,
     "archive-unreadable": 400,
+    "blob-store-unavailable": 503,
     "database-unavailable": 503,
     "migrations-pending": 503,
     "outcome-unknown": 503,
