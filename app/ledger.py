@@ -4,7 +4,7 @@ Each takes a named project, decides with the rules of `domain`, and appends. It 
 """
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -25,8 +25,10 @@ from domain.errors import DeedbookError, Invalid, NotFound, StaleVersion, TooLar
 from domain.events import (
     MAX_ACTOR_CHARACTERS,
     EventData,
+    PolicyChanged,
     ProjectChanged,
     ProjectCreated,
+    Recorded,
     Source,
     contents_of,
     parse,
@@ -46,6 +48,8 @@ from domain.names import (
     check_project,
     parse_stream,
 )
+from domain.policy import Policy, policy_of
+from domain.policy import decide as decide_policy
 
 APPEND_ATTEMPTS = 64
 """Of an append to a run: of several callers at once one is first, and the others decide anew."""
@@ -176,7 +180,7 @@ class Ledger:
         request = self._request(project, checked, actor, versions, key)
         if not any(isinstance(one.stream, RunStream) for one in checked):
             return self.log.append(request)
-        return self._append_to_runs(request, checked, versions)
+        return self._append_to_runs(request, checked, actor, versions)
 
     def write_artifact(
         self,
@@ -276,7 +280,11 @@ class Ledger:
         return at
 
     def _append_to_runs(
-        self, request: Append, checked: Sequence[Checked], preconditions: Mapping[str, int]
+        self,
+        request: Append,
+        checked: Sequence[Checked],
+        actor: str,
+        preconditions: Mapping[str, int],
     ) -> Receipt:
         """Decide on each run's present state, and try again when somebody was faster."""
         for attempt in range(APPEND_ATTEMPTS):
@@ -285,12 +293,18 @@ class Ledger:
                 return recalled
             expected = dict(preconditions)
             states: dict[str, run.RunState] = {}
+            policy = run.DEFAULT_POLICY
+            if any(isinstance(one.data, run.UNDER_POLICY) for one in checked):
+                # A policy that becomes stricter meanwhile is not slipped past: decide anew.
+                version, policy = self.policy(request.project)
+                expected.setdefault("project", version)
             for index, one in enumerate(checked):
                 if isinstance(one.stream, RunStream):
                     state = states.get(one.name) or self._run_state(request.project, one.name)
                     expected.setdefault(one.name, state.version)
-                    event = pointed(f"/events/{index}", partial(run.decide, state, one.data))
-                    states[one.name] = run.evolve(state, event)
+                    decide = partial(_decide, state, one.data, actor, policy)
+                    event = pointed(f"/events/{index}", decide)
+                    states[one.name] = run.evolve(state, event, actor)
             try:
                 return self.log.append(
                     msgspec.structs.replace(request, expected=tuple(sorted(expected.items())))
@@ -300,12 +314,51 @@ class Ledger:
                     raise
         raise AssertionError
 
+    def policy(self, project: str, at: int | None = None) -> tuple[int, Policy]:
+        """The version of the stream `project`, and the policy that it tells at a position."""
+        events = [event.data for event in self.stream_events(project, "project", at)]
+        return len(events), policy_of(events)
+
+    def change_policy(
+        self,
+        project: str,
+        change: PolicyChanged,
+        *,
+        actor: str,
+        expected: int | None = None,
+        key: RequestKey | None = None,
+    ) -> Receipt:
+        """Change what the project demands; no entries when it demands that already.
+
+        Raises:
+            Invalid: `validation-failed`.
+            StaleVersion: `version-conflict`.
+        """
+        version, present = self.policy(project)
+        proposed = decide_policy(present, change)
+        if not proposed:
+            return self._first_answer(project, key) or Receipt(entries=())
+        request = self._request(
+            project,
+            [self._checked("project", proposed[0])],
+            actor,
+            {"project": version if expected is None else expected},
+            key,
+        )
+        return self.log.append(request)
+
+    def stream_events(self, project: str, stream: str, at: int | None = None) -> Iterator[Recorded]:
+        """The events of one stream up to a position, in order."""
+        upto, version = self.position(project, at), 0
+        while page := self.log.stream(project, stream, version, STREAM_PAGE, upto):
+            for entry in page:
+                yield parse(entry.line)
+            version = page[-1].version
+
     def _run_state(self, project: str, stream: str) -> run.RunState:
         state = run.RunState()
-        upto = self.log.head(project).size
-        while page := self.log.stream(project, stream, state.version, STREAM_PAGE, upto):
-            for entry in page:
-                state = run.evolve(state, parse(entry.line).data)
+        for event in self.stream_events(project, stream):
+            state = run.evolve(state, event.data, event.actor)
         return state
 
     def _checked(self, name: str, data: EventData) -> Checked:
@@ -380,3 +433,13 @@ class Ledger:
             if known.staged:
                 blobs[sha256] = Blob(sha256, known.size_bytes, known.crc32, None)
         return tuple(blobs.values()), tuple(sha for sha in missing if sha not in blobs)
+
+
+def _decide(state: run.RunState, event: EventData, actor: str, policy: Policy) -> EventData:
+    """The rules of a run; a pointer of theirs is one into the event's data."""
+    try:
+        return run.decide(state, event, actor, policy)
+    except DeedbookError as error:
+        if error.pointer is not None:
+            error.pointer = f"/data{error.pointer}"
+        raise

@@ -374,10 +374,9 @@ class BundleFold:
     def _plan_run(
         self, run: str, fold: RunFold, planned: list[_Planned], erased: list[ErasedContent]
     ) -> None:
-        paths: dict[int, str] = {}
+        paths: dict[str, str] = {}
         for file in fold.files:
-            path = f"data/runs/{run}/{file.word}.v{file.version}"
-            path += f".{_extension(file.content.media_type)}"
+            path = f"data/runs/{run}/{file.name}.{_extension(file.content.media_type)}"
             described = Described(
                 what="record",
                 run=run,
@@ -387,7 +386,7 @@ class BundleFold:
             )
             size_bytes = file.content.size_bytes
             if self._plan_blob(path, file.sha256, size_bytes, described, planned, erased):
-                paths[file.version] = path
+                paths[file.name] = path
         summary = fold.encode(paths, self._erased)
         described = Described(what="run", run=run)
         planned.append(_made(f"data/runs/{run}/bundle.json", summary, described))

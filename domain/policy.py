@@ -1,0 +1,101 @@
+"""What a project demands of its runs and events; changed by events, so it has a history too."""
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from domain.errors import Invalid
+from domain.events import EventData, PolicyChanged
+from domain.run_records import SCOPE
+
+MAX_SCOPES = 64
+MAX_ENVIRONMENTS = 16
+MAX_ALLOWED_SECRETS = 1_000
+ALL_BELOW = ".*"
+_GUARD = re.compile(rf"\*|{SCOPE.pattern}(?:\.\*)?")
+_ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}")
+_FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """The policy at a position; these are the defaults of a new project.
+
+    Attributes:
+        guarded_scopes: A side effect in one of them needs an approval; `destroy.*` is every scope
+            below `destroy`.
+        four_eyes: Who approves is neither who asked nor who acts.
+        production: A deployment to one of these environments must be backed by a side effect.
+        secrets: An event with a secret in it is refused, or recorded with a replacement.
+        allowed_secrets: Fingerprints (`sha256:…`) of what looks like a secret and is none.
+    """
+
+    guarded_scopes: tuple[str, ...] = (
+        "deploy.production",
+        "destroy.*",
+        "infra.provision",
+        "repo.merge",
+        "repo.push",
+    )
+    four_eyes: bool = False
+    production: tuple[str, ...] = ("production",)
+    secrets: Literal["refuse", "replace"] = "refuse"
+    allowed_secrets: tuple[str, ...] = ()
+
+    def guards(self, scope: str) -> bool:
+        """Whether a side effect in this scope needs an approval."""
+        return any(
+            scope == one
+            or (one.endswith(ALL_BELOW) and scope.startswith(one.removesuffix("*")))
+            or one == "*"
+            for one in self.guarded_scopes
+        )
+
+
+def evolve(policy: Policy, event: EventData) -> Policy:
+    """The policy after one more event of the stream `project`."""
+    if not isinstance(event, PolicyChanged):
+        return policy
+    changed = {
+        name: value
+        for name in PolicyChanged.__struct_fields__
+        if (value := getattr(event, name)) is not None
+    }
+    return msgspec.structs.replace(policy, **changed)
+
+
+def policy_of(events: Iterable[EventData]) -> Policy:
+    """The policy that the stream `project` tells."""
+    policy = Policy()
+    for event in events:
+        policy = evolve(policy, event)
+    return policy
+
+
+def decide(policy: Policy, command: PolicyChanged) -> tuple[PolicyChanged, ...]:
+    """The events that a wished change leads to: none, when everything is so already.
+
+    Raises:
+        Invalid: `validation-failed`, with a pointer.
+    """
+    _check(command.guarded_scopes, "/guarded_scopes", MAX_SCOPES, _GUARD, "a scope or scope.*")
+    _check(command.production, "/production", MAX_ENVIRONMENTS, _ENVIRONMENT, "an environment")
+    _check(
+        command.allowed_secrets, "/allowed_secrets", MAX_ALLOWED_SECRETS, _FINGERPRINT, "sha256:…"
+    )
+    return (command,) if evolve(policy, command) != policy else ()
+
+
+def _check(
+    names: tuple[str, ...] | None, pointer: str, limit: int, grammar: re.Pattern[str], what: str
+) -> None:
+    if names is None:
+        return
+    if len(names) > limit:
+        raise Invalid("validation-failed", f"At most {limit} are listed.", pointer=pointer)
+    for index, name in enumerate(names):
+        if grammar.fullmatch(name) is None:
+            raise Invalid(
+                "validation-failed", f"{name[:64]!r} is not {what}.", pointer=f"{pointer}/{index}"
+            )
