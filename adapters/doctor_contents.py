@@ -58,10 +58,12 @@ class Names:
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self._connection = connection
-        self._buffer: list[tuple[bytes, int, int]] = []
+        self._buffer: list[tuple[bytes, int, int, bool]] = []
         self._filled = False
         connection.execute(
-            "CREATE TEMPORARY TABLE named (sha256 bytea, size_bytes int8, position int8)"
+            """
+            CREATE TEMPORARY TABLE named (sha256 bytea, size_bytes int8, position int8, original bool)
+            """
         )
 
     def begin(self) -> None:
@@ -77,9 +79,12 @@ class Names:
         Raises:
             Invalid: A digest that is none.
         """
+        original = getattr(recorded.data, "original", None)
         for content in contents_of(recorded.data):
             sha256 = parse_digest(content.digest)
-            self._buffer.append((sha256, content.size_bytes, recorded.position))
+            self._buffer.append(
+                (sha256, content.size_bytes, recorded.position, content is original)
+            )
         if len(self._buffer) >= FLUSH_NAMES:
             self._flush()
 
@@ -94,9 +99,9 @@ class Names:
             return
         self._filled = True
         with self._connection.cursor().copy(
-            "COPY pg_temp.named (sha256, size_bytes, position) FROM STDIN (FORMAT BINARY)"
+            "COPY pg_temp.named (sha256, size_bytes, position, original) FROM STDIN (FORMAT BINARY)"
         ) as copy:
-            copy.set_types(["bytea", "int8", "int8"])
+            copy.set_types(["bytea", "int8", "int8", "bool"])
             for row in self._buffer:
                 copy.write_row(row)
         self._buffer.clear()
@@ -139,7 +144,7 @@ def examine_named(connection: psycopg.Connection, project: str, imported: int) -
         connection: The one with the `Names` and the `FreshViews`.
         project: Of both.
         imported: The size of the export that the log began with, 0 if it began here. An export does
-            not carry the contents of versions that were not the latest.
+            not carry the contents of versions that were not the latest, and originals only if asked.
     """
     values = {"project": project, "imported": imported, "limit": MAX_FINDINGS + 1}
     folded = f"pg_temp.fresh_{VIEWS[ArtifactRow]}"
@@ -150,6 +155,7 @@ def examine_named(connection: psycopg.Connection, project: str, imported: int) -
             WHERE b.project_id = %(project)s AND b.sha256 = n.sha256)
           AND NOT EXISTS (SELECT FROM erasure e
             WHERE e.project_id = %(project)s AND e.sha256 = n.sha256)
+          AND NOT (n.position <= %(imported)s AND n.original)
           AND NOT (n.position <= %(imported)s AND EXISTS (
             SELECT FROM {folded} v JOIN {folded} later
               ON later.kind = v.kind AND later.key = v.key AND later.version = v.version + 1

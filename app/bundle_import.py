@@ -17,12 +17,13 @@ from app.verify import CountedArchive, Progress
 from domain.digest import digest_of, format_digest, parse_digest
 from domain.errors import Damaged, Invalid, TooLarge
 from domain.log import MAX_BLOB_BYTES, Blob
+from projections.bundle import read_scope
 from projections.bundle_paths import check_path
 from projections.manifest import EVENTS_PATH, MANIFEST_PATH, Manifest, ManifestFile
 from projections.verify import verify
 from projections.verify_report import Report, Summary
 
-CONTENTS = frozenset({"artifact", "record"})
+CONTENTS = frozenset({"artifact", "original", "record"})
 """What the manifest calls the files that are contents of the ledger."""
 
 
@@ -42,7 +43,7 @@ def import_bundle(
     """Verify an export of a whole project and open that project with it; all or nothing.
 
     The project is named as in the export, and its log keeps its origin. An export has the contents
-    of latest versions only: an earlier position answers `content-missing` here until the contents
+    of latest versions only, and originals only if it was taken with them: else a position answers `content-missing` here until the contents
     that belong to it are uploaded.
 
     Args:
@@ -80,7 +81,7 @@ def _verified(report: Report) -> Summary:
             members={"step": wrong[0].step},
         )
     summary = report.summary
-    if summary.scope != "project":
+    if summary.scope is None or read_scope(summary.scope).run is not None:
         raise Invalid(
             "bundle-not-whole",
             f"This is an export of {summary.scope} only, in which other events are withheld: a "

@@ -8,7 +8,7 @@ import msgspec
 
 from domain.citation import Citation, check_links
 from domain.errors import Invalid
-from domain.events import ArtifactWritten, Source
+from domain.events import ArtifactWritten, Content, Source
 
 MARKDOWN = "text/markdown"
 MAX_TITLE_CHARACTERS = 300
@@ -36,7 +36,8 @@ class WriteArtifact(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         text: The content as text when it is Markdown, so that its citation links can be checked.
-        unless_same: Write nothing when the latest version has this digest.
+        original: The uploaded file whose text this is.
+        unless_same: Write nothing when the latest version has this digest, whatever its original.
     """
 
     digest: str
@@ -45,6 +46,7 @@ class WriteArtifact(msgspec.Struct, frozen=True, kw_only=True):
     title: str | None = None
     citations: tuple[Citation, ...] = ()
     source: Source | None = None
+    original: Content | None = None
     text: str | None = None
     unless_same: bool = False
 
@@ -79,5 +81,6 @@ def decide(state: ArtifactState, command: WriteArtifact) -> tuple[ArtifactWritte
             title=command.title,
             citations=command.citations,
             source=command.source,
+            original=command.original,
         ),
     )

@@ -15,14 +15,20 @@ if TYPE_CHECKING:
 MAX_CITATIONS_BYTES = 1024 * 1024
 MEDIA_TYPES = {
     ".csv": "text/csv",
+    ".doc": "application/msword",
+    ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     ".html": "text/html",
     ".json": "application/json",
     ".markdown": "text/markdown",
     ".md": "text/markdown",
+    ".odt": "application/vnd.oasis.opendocument.text",
     ".pdf": "application/pdf",
     ".png": "image/png",
+    ".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    ".rtf": "application/rtf",
     ".svg": "image/svg+xml",
     ".txt": "text/plain",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     ".yaml": "application/yaml",
     ".yml": "application/yaml",
 }
@@ -49,6 +55,11 @@ def artifact_command() -> None:
     metavar="FILE.json",
 )
 @click.option(
+    "--original",
+    help="The file whose text this is, such as a PDF; kept beside it.",
+    metavar="FILE",
+)
+@click.option(
     "--expect",
     type=click.IntRange(min=0),
     help="Refuse unless the latest version is N (0: none yet).",
@@ -62,6 +73,7 @@ def put(
     media_type: str | None,
     title: str | None,
     citations: Path | None,
+    original: str | None,
     expect: int | None,
     if_changed: bool,
 ) -> None:
@@ -71,9 +83,10 @@ def put(
     repository and its front matter, as `import git` does, and said.
     """
     from app.cli.output import remark, show_one
-    from app.remote_artifacts import Proposal, put_artifact
+    from app.remote_artifacts import Original, Proposal, put_artifact
 
     content = _read(file)
+    beside = None if original is None else Original(_read(original), _media_type(original, None))
     named_type = media_type or _media_type(file, kind)
     guessed_kind, guessed_key, guessed_title = _guess(file, content, named_type)
     if not (kind or guessed_kind) or not (key or guessed_key):
@@ -93,7 +106,13 @@ def put(
     slug = choices.named_project()
     with choices.client() as client:
         written = put_artifact(
-            client, slug, proposal, content, expected=expect, unless_same=if_changed
+            client,
+            slug,
+            proposal,
+            content,
+            original=beside,
+            expected=expect,
+            unless_same=if_changed,
         )
     if written is None:
         remark(f"{proposal.kind} {proposal.key} has this content already; nothing was written.")
@@ -106,6 +125,7 @@ def put(
 @click.argument("key")
 @click.option("--version", type=click.IntRange(min=1), help="The latest if left away.", metavar="N")
 @click.option("--at", type=click.IntRange(min=0), help="As of this position.", metavar="POSITION")
+@click.option("--original", is_flag=True, help="The file that it was written from, if it has one.")
 @click.option(
     "-o",
     "file",
@@ -113,7 +133,9 @@ def put(
     help="Write to FILE instead of standard output.",
     metavar="FILE",
 )
-def get(kind: str, key: str, version: int | None, at: int | None, file: Path | None) -> None:
+def get(
+    kind: str, key: str, version: int | None, at: int | None, original: bool, file: Path | None
+) -> None:
     """Write an artifact's content, byte for byte, to standard output or FILE."""
     from app.cli.output import binary_output, refuse_terminal, remark
     from app.remote_artifacts import latest_version, read_content
@@ -122,7 +144,7 @@ def get(kind: str, key: str, version: int | None, at: int | None, file: Path | N
     slug = choices.named_project()
     with choices.client() as client:
         number = version or latest_version(client, slug, kind, key, at)
-        content, media_type = read_content(client, slug, kind, key, number, at)
+        content, media_type = read_content(client, slug, kind, key, number, at, original=original)
     if file is None:
         refuse_terminal(media_type)
         output = binary_output()

@@ -246,6 +246,7 @@ STATUSES: Mapping[str, int] = {
     "position-not-found": 404,
     "position-in-the-future": 404,
     "content-missing": 404,
+    "original-not-found": 404,
     "project-exists": 409,
     "invalid-transition": 409,
     "unknown-reference": 409,
