@@ -255,6 +255,13 @@ def insert_blobs(cursor: Cursor, blobs: Sequence[tuple[str, Blob]]) -> None:
         )
 
 
+def move_uploads(cursor: Cursor, project: str, digests: Sequence[bytes]) -> int:
+    """Staged contents become blobs; answers how many of them were there."""
+    moved = cursor.execute(_MOVE_UPLOADS, (project, digests)).rowcount
+    cursor.execute(_DELETE_UPLOADS, (project, digests))
+    return moved
+
+
 def insert_events(cursor: Cursor, events: Sequence[AddedEvent]) -> None:
     """Events, and their rows in the core views."""
     if not events:

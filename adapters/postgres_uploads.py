@@ -5,7 +5,7 @@ nothing has named after a day are swept away by the next one.
 
 A content for the store outside is sent there first, under an address that is written down before, as
 loose (migration 0004). It becomes a blob's with the append. If that never comes, because a process
-died in between or an answer was lost, the object stays loose and a later upload to the project deletes it.
+died in between or an answer was lost, the object stays loose and a later upload deletes it.
 """
 
 import hashlib
@@ -64,8 +64,12 @@ class PostgresUploads:
             self._stage_outside(project, sha256, content)
         else:
             self._insert(project, sha256, content, None)
-        self._sweep(project)
+        self._sweep()
         return sha256
+
+    def goes_outside(self, size_bytes: int, *, original: bool) -> bool:
+        """Whether such a content lies in the store outside, if all is well."""
+        return self._outside.takes(size_bytes) or (original and self._outside.there)
 
     def send_out(self, project: str, sha256: bytes) -> None:
         """Move a staged content to the store outside, if there is one: an original belongs there.
@@ -217,25 +221,26 @@ class PostgresUploads:
                     ),
                 )
 
-    def _sweep(self, project: str) -> None:
-        """Delete a few objects outside that have been loose for long.
+    def _sweep(self) -> None:
+        """Delete a few objects outside that have been loose for long, those of one project.
 
-        Two steps, so that none is forgotten: doomed, under the lock that an append holds while it
+        Three steps, so that none is forgotten: doomed, under the lock that an append holds while it
         names uploads; then deleted outside, without any lock; then off the record.
         """
         if not self._outside.there:
             return
-        values = {"project": project, "loose": LOOSE, "kept": KEPT, "limit": SWEPT_OBJECTS}
         with self._pool.connection() as connection:
             old = connection.execute(
                 """
-                SELECT FROM loose_object WHERE project_id = %(project)s
-                  AND (doomed OR since < now() - %(loose)s::interval) LIMIT 1
+                SELECT project_id FROM loose_object WHERE since < now() - %s::interval
+                ORDER BY doomed DESC, since LIMIT 1
                 """,
-                values,
+                (LOOSE,),
             ).fetchone()
             if old is None:
                 return
+            project = old[0]
+            values = {"project": project, "loose": LOOSE, "kept": KEPT, "limit": SWEPT_OBJECTS}
             connection.execute(
                 "SELECT FROM project_log WHERE project_id = %(project)s FOR UPDATE", values
             )

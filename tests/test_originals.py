@@ -17,13 +17,13 @@ from app.bundle_import import import_bundle
 from app.cli.root import run
 from app.verify import verify_file
 from domain.digest import digest_of, parse_digest
-from domain.errors import Invalid, NotFound, Unavailable
+from domain.errors import Conflict, Invalid, NotFound, Unavailable
 from domain.events import ArtifactVersionName, ArtifactWritten, Content, RunCreated
 from projections.bundle import Scope, read_scope, subject_of
 from projections.bundle_paths import check_path
 from tests.export_samples import MemoryLog, files_of, sample_log, zip_of
 from tests.ledger_samples import another_database, erase, open_ledger, write_export
-from tests.test_outside_contents import Opened
+from tests.test_outside_contents import LARGE, Opened
 from tests.test_verify import check, details, failed_steps
 from tests.vercel_double import VercelDouble
 
@@ -273,6 +273,34 @@ def test_a_gone_original_fails_the_export_that_needs_it_and_no_other(opened: Ope
     opened.ledger.stage_blob("alpha", PDF)
     again = exports.layout("alpha", position, "project+originals")
     assert b"".join(exports.stream(again)) == before
+
+
+def test_an_import_sends_out_what_belongs_outside(
+    opened: Opened, postgres_server: str, template_database: str, tmp_path: Path
+) -> None:
+    write_with_original(opened)
+    position = opened.write()
+    file = tmp_path / "alpha.zip"
+    sha256 = write_export(opened.ledger, file, position, "project+originals")
+    with (
+        ExitStack() as closing,
+        VercelDouble().running() as double,
+        another_database(postgres_server, template_database) as url,
+    ):
+        other = Opened(url, double, closing, projects=())
+        double.failures = [(503, "service_unavailable", {})] * 3
+        with pytest.raises(Unavailable):
+            import_bundle(other.ledger, file, progress=lambda done, total: None)
+        assert other.rows("SELECT 1 FROM project_log") == []
+        import_bundle(other.ledger, file, progress=lambda done, total: None)
+        assert sorted(len(one.body) for one in double.objects.values()) == [len(PDF), len(LARGE)]
+        assert other.findings() == []
+        assert other.rows("SELECT 1 FROM upload") == []
+        again = write_export(other.ledger, tmp_path / "again.zip", position, "project+originals")
+        assert again == sha256
+        with pytest.raises(Conflict):
+            import_bundle(other.ledger, file, progress=lambda done, total: None)
+        assert len(double.objects) == 2
 
 
 def test_an_erased_original_is_listed_and_has_no_file(opened: Opened) -> None:

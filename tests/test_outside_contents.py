@@ -28,12 +28,18 @@ SHA256 = parse_digest(DIGEST)
 class Opened:
     """A ledger over a fresh database and a double of the store."""
 
-    def __init__(self, url: str, double: VercelDouble, closing: ExitStack) -> None:
+    def __init__(
+        self,
+        url: str,
+        double: VercelDouble,
+        closing: ExitStack,
+        projects: tuple[str, ...] = ("alpha", "beta"),
+    ) -> None:
         self.url = url
         self.double = double
         self._closing = closing
         self.ledger = self.open()
-        for slug in ("alpha", "beta"):
+        for slug in projects:
             self.ledger.create_project(slug, title=slug, actor="user:ada")
 
     def open(self, token: str | None = TOKEN) -> Ledger:
@@ -282,7 +288,7 @@ def test_what_an_append_did_not_take_is_swept_after_two_days(opened: Opened) -> 
     opened.ledger.stage_blob("alpha", b"another")
     assert opened.address == left  # the store was away, and that is no reason to fail
     assert opened.rows("SELECT doomed FROM loose_object") == [(True,)]
-    opened.ledger.stage_blob("alpha", b"another")
+    opened.ledger.stage_blob("beta", b"another")  # whichever project it is of
     assert opened.double.objects == {}
     assert opened.rows("SELECT 1 FROM loose_object") == []
     assert opened.rows("SELECT 1 FROM upload WHERE address IS NOT NULL") == []

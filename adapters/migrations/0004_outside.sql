@@ -14,6 +14,7 @@ CREATE TABLE loose_object (
   doomed boolean NOT NULL DEFAULT false,        -- nothing may name it any more
   PRIMARY KEY (project_id, address)
 );
+CREATE INDEX loose_object_since ON loose_object (since);  -- the sweep looks for the oldest of all projects
 GRANT SELECT, INSERT, UPDATE, DELETE ON loose_object TO deedbook_service;
 
 -- Whoever adds or removes a blob need not think of it.
