@@ -217,9 +217,9 @@ def test_an_original_that_is_not_right_is_one_problem_and_nothing_is_recorded(
 
 
 @pytest.fixture
-def opened(database_url: str) -> Iterator[Opened]:
+def opened(database_url: str, double: VercelDouble) -> Iterator[Opened]:
     with ExitStack() as closing:
-        yield Opened(database_url, closing.enter_context(VercelDouble().running()), closing)
+        yield Opened(database_url, double, closing)
 
 
 def write_with_original(opened: Opened, original: bytes = PDF) -> int:

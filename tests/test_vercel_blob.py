@@ -24,11 +24,10 @@ class Store:
 
 
 @pytest.fixture
-def store() -> Iterator[Store]:
-    with VercelDouble().running() as double:
-        made = Store(double)
-        with made.blob:
-            yield made
+def store(double: VercelDouble) -> Iterator[Store]:
+    made = Store(double)
+    with made.blob:
+        yield made
 
 
 def read(store: Store, address: str) -> bytes:
@@ -161,12 +160,11 @@ def test_a_suspended_store_is_said(store: Store) -> None:
     assert "suspended" in refused(store)
 
 
-def test_a_public_store_is_refused_and_gets_nothing() -> None:
-    with VercelDouble("public").running() as double:
-        store = Store(double)
-        with store.blob, pytest.raises(Unavailable, match="must be a private one"):
-            store.blob.put("a/b/c", b"x")
-        assert double.objects == {}
+def test_a_public_store_is_refused_and_gets_nothing(store: Store) -> None:
+    store.double.access = "public"
+    with pytest.raises(Unavailable, match="must be a private one"):
+        store.blob.put("a/b/c", b"x")
+    assert store.double.objects == {}
 
 
 def test_a_store_that_cannot_be_reached_is_said() -> None:

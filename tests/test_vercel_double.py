@@ -10,12 +10,6 @@ from tests.vercel_double import STORE, TOKEN, VercelDouble
 
 
 @pytest.fixture
-def double() -> Iterator[VercelDouble]:
-    with VercelDouble().running() as double:
-        yield double
-
-
-@pytest.fixture
 def sdk(double: VercelDouble) -> Iterator[VercelDouble]:
     """The SDK, as its documentation sets it up, speaks to the double."""
     options = blob.SyncBlobServiceOptions(

@@ -51,18 +51,10 @@ class VercelDouble:
         released: Cleared, requests wait for it before they are answered.
     """
 
-    def __init__(self, access: str = "private") -> None:
-        self.access = access
-        self.objects: dict[str, Kept] = {}
-        self.requests: list[tuple[str, str]] = []
-        self.failures: list[tuple[int, str, dict[str, str]]] = []
-        self.lose_answers = 0
-        self.cut_downloads = 0
+    def __init__(self) -> None:
         self.released = threading.Event()
-        self.released.set()
         self.asked = threading.Event()
-        self.suspended = False
-        self._number = 0
+        self.reset()
         self._port = 0
         self._application = Starlette(
             routes=[
@@ -71,6 +63,19 @@ class VercelDouble:
                 Route("/{pathname:path}", self._download, methods=["GET"]),
             ]
         )
+
+    def reset(self) -> None:
+        """An empty private store in which nothing goes wrong."""
+        self.access = "private"
+        self.objects: dict[str, Kept] = {}
+        self.requests: list[tuple[str, str]] = []
+        self.failures: list[tuple[int, str, dict[str, str]]] = []
+        self.lose_answers = 0
+        self.cut_downloads = 0
+        self.released.set()
+        self.asked.clear()
+        self.suspended = False
+        self._number = 0
 
     @contextmanager
     def running(self) -> Iterator["VercelDouble"]:
@@ -265,7 +270,7 @@ class _ToLoopback(httpx2.BaseTransport):
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._inner = httpx2.HTTPTransport()
+        self._inner = httpx2.HTTPTransport(verify=False)  # to loopback, without TLS
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         assert request.url.scheme == "https"
