@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
+import httpx2
 import psycopg
 import pytest
 
@@ -16,6 +17,7 @@ from app.ledger import Ledger, Uploaded
 from app.settings import Settings
 from domain.digest import digest_of, parse_digest
 from domain.errors import Damaged, DeedbookError, NotFound, Unavailable
+from tests.serving import serve_ledger
 from tests.vercel_double import TOKEN, VercelDouble
 
 ABOVE = 1024 * 1024
@@ -359,6 +361,37 @@ def test_an_upload_left_outside_is_used_when_it_is_named_later(opened: Opened) -
     )
     assert opened.ledger.blobs.read("alpha", SHA256) == LARGE
     assert len(opened.double.objects) == 1
+
+
+def test_over_http_what_is_wrong_outside_is_a_problem_or_a_short_answer(opened: Opened) -> None:
+    position = opened.write()
+    content = "/v1/projects/alpha/artifacts/NOTE/main/versions/1/content"
+    export = f"/v1/projects/alpha/exports/{position}.zip"
+    with serve_ledger(opened.ledger, opened.url) as served, served.client() as http:
+        assert http.get(content).content == LARGE
+        assert http.get(content, headers={"Range": "bytes=5-9"}).content == LARGE[5:10]
+        whole = http.get(export).content
+        opened.double.spoil(opened.address, b"X" + LARGE[1:])
+        assert code_over_http(http, content, {"Range": "bytes=5-9"}) == (500, "content-damaged")
+        for path in (content, export):
+            with pytest.raises(httpx2.RemoteProtocolError):
+                http.get(path)
+        opened.double.suspended = True
+        assert code_over_http(http, export) == (503, "blob-store-unavailable")
+        opened.double.suspended = False
+        opened.double.objects.clear()
+        assert code_over_http(http, content) == (404, "content-missing")
+        assert code_over_http(http, export) == (404, "content-missing")
+        put = http.put(f"/v1/projects/alpha/blobs/{DIGEST}", content=LARGE)
+        assert put.status_code == 201
+        assert http.get(export).content == whole
+
+
+def code_over_http(
+    http: httpx2.Client, path: str, headers: dict[str, str] | None = None
+) -> tuple[int, str]:
+    answer = http.get(path, headers=headers)
+    return answer.status_code, answer.json()["code"]
 
 
 def test_reading_64_megabytes_from_outside_takes_a_few(opened: Opened) -> None:

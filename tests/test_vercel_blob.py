@@ -1,6 +1,7 @@
 """The adapter of Vercel Blob: what fails and passes is repeated, what does not is one clear problem."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
@@ -120,6 +121,27 @@ def test_something_else_under_the_address_is_not_taken_for_the_upload(store: Sto
     with pytest.raises(Unavailable, match="already exists"):
         store.blob.put("a/b/c", b"content")
     assert read(store, "a/b/c") == b"other"
+
+
+def test_threads_share_the_store(store: Store) -> None:
+    contents = {f"a/b/{number}": bytes([number]) * 200_000 for number in range(16)}
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(store.blob.put, contents, contents.values()))
+        assert list(pool.map(lambda address: read(store, address), contents)) == list(
+            contents.values()
+        )
+
+
+def test_nothing_is_taken_from_the_environment(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("VERCEL_BLOB_API_URL", "NEXT_PUBLIC_VERCEL_BLOB_API_URL"):
+        monkeypatch.setenv(name, "https://elsewhere.example")
+    monkeypatch.setenv("VERCEL_OIDC_TOKEN", "other")
+    monkeypatch.setenv("BLOB_STORE_ID", "other")
+    with Store(store.double).blob as opened:
+        opened.put("a/b/c", b"x")
+    assert store.double.objects["a/b/c"].body == b"x"
 
 
 def test_a_download_that_breaks_off_is_no_content(store: Store) -> None:

@@ -126,6 +126,8 @@ class VercelDouble:
             return _error(status, code, "ordered by a test", headers)
         if request.headers.get("authorization") != f"Bearer {TOKEN}":
             return _error(403, "forbidden", "Access denied")
+        if request.headers["host"] != API_HOST:
+            return _error(404, "not_found", "There is no such service")
         if request.headers.get("x-api-version") != "12":
             return _error(400, "bad_request", "Unknown API version")
         if self.suspended:
