@@ -249,6 +249,22 @@ def test_an_original_lies_outside_however_small_and_the_text_does_not(opened: Op
     assert opened.findings() == []
 
 
+def test_a_large_original_is_sent_outside_once(opened: Opened) -> None:
+    write_with_original(opened, LARGE)
+    assert [one.body for one in opened.double.objects.values()] == [LARGE]
+    write_with_original(opened, LARGE)
+    assert len(opened.double.objects) == 1
+    assert opened.rows("SELECT 1 FROM upload") == []
+
+
+def test_without_a_store_an_original_lies_in_the_database(opened: Opened) -> None:
+    opened.ledger = opened.open(token=None)
+    position = write_with_original(opened)
+    assert opened.double.objects == {}
+    record = opened.ledger.exports.layout("alpha", position, "project+originals")
+    assert PDF in b"".join(opened.ledger.exports.stream(record))
+
+
 def test_an_original_that_cannot_be_sent_outside_records_nothing(opened: Opened) -> None:
     opened.double.failures = [(503, "service_unavailable", {})] * 3
     with pytest.raises(Unavailable) as raised:

@@ -225,6 +225,15 @@ def test_uploading_the_same_bytes_again_heals(opened: Opened) -> None:
         assert (lost,) in opened.rows("SELECT address FROM loose_object")
 
 
+def test_a_content_that_is_erased_while_it_is_healed_stays_erased(opened: Opened) -> None:
+    opened.write()
+    lost = opened.address
+    opened.rows("DELETE FROM blob")
+    opened.ledger.uploads._replace("alpha", SHA256, LARGE, lost)
+    assert opened.rows("SELECT 1 FROM blob") == []
+    assert len(opened.rows("SELECT 1 FROM loose_object")) == len(opened.double.objects) == 2
+
+
 def test_uploading_what_is_whole_already_adds_nothing(opened: Opened) -> None:
     opened.write()
     opened.ledger.stage_blob("alpha", LARGE)

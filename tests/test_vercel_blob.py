@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
-from adapters.vercel_blob import ATTEMPTS, MAX_WAIT_SECONDS, VercelBlob
+from adapters.vercel_blob import ATTEMPTS, MAX_WAIT_SECONDS, VercelBlob, store_client
 from domain.errors import Malformed, NotFound, Unavailable
 from tests.vercel_double import STORE, TOKEN, VercelDouble
 
@@ -118,8 +118,10 @@ def test_an_upload_whose_answer_was_lost_has_succeeded(store: Store) -> None:
 
 def test_something_else_under_the_address_is_not_taken_for_the_upload(store: Store) -> None:
     store.blob.put("a/b/c", b"other")
-    with pytest.raises(Unavailable, match="already exists"):
-        store.blob.put("a/b/c", b"content")
+    for failures in ([], [(503, "service_unavailable", dict[str, str]())]):
+        store.double.failures = failures
+        with pytest.raises(Unavailable, match="already exists"):
+            store.blob.put("a/b/c", b"content")
     assert read(store, "a/b/c") == b"other"
 
 
@@ -187,6 +189,16 @@ def test_a_public_store_is_refused_and_gets_nothing(store: Store) -> None:
     with pytest.raises(Unavailable, match="must be a private one"):
         store.blob.put("a/b/c", b"x")
     assert store.double.objects == {}
+
+
+def test_an_unknown_store_is_said(store: Store) -> None:
+    store.double.failures = [(400, "store_not_found", {})] * 4
+    assert "does not know the store" in refused(store)
+
+
+def test_the_real_client_has_time_limits() -> None:
+    with store_client() as client:
+        assert client.timeout == httpx2.Timeout(30.0, connect=10.0)
 
 
 def test_a_store_that_cannot_be_reached_is_said() -> None:
