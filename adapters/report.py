@@ -47,7 +47,6 @@ _ABSENT = msgspec.Raw()
 class _Probe(msgspec.Struct, frozen=True):
     """The members by which an object is told."""
 
-    version: msgspec.Raw = _ABSENT
     runs: msgspec.Raw = _ABSENT
     exitcode: msgspec.Raw = _ABSENT
     summary: msgspec.Raw = _ABSENT
@@ -122,7 +121,7 @@ def _json_format(raw: bytes, start: bytes) -> str | None:
         # Not one JSON text: mypy writes one a line. What is broken SARIF shows its name early.
         return _broken_format(start)
     is_list = start.startswith(b"[")
-    if _is(probe.runs) and _is(probe.version) and not is_list:
+    if _is(probe.runs) and not is_list:
         return "sarif"
     if _is(probe.exitcode) and _is(probe.summary) and not is_list:
         return "pytest"

@@ -6,7 +6,7 @@ what to do.
 """
 
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TypeVar
 
 import msgspec
@@ -30,6 +30,7 @@ MAX_REPORT_BYTES = 32 * 1024 * 1024
 MAX_ITEMS = 500_000
 """Cases, results or findings in one report."""
 MAX_DURATION_MS = 10**12
+MAX_DURATION_CHARACTERS = 60
 
 Read = TypeVar("Read")
 
@@ -106,12 +107,14 @@ def milliseconds(seconds: str | float | None) -> int | None:
         return None
     text = str(seconds).strip()
     text = text.replace(",", "." if text.startswith("0,") else "")
+    if len(text) > MAX_DURATION_CHARACTERS:
+        return None
     try:
-        value = Decimal(text[:40]) * 1000
+        value = Decimal(text) * 1000
         if not value.is_finite() or not 0 <= value <= MAX_DURATION_MS:
             return None
         return int(value.to_integral_value())
-    except InvalidOperation:
+    except ArithmeticError:  # no number, or one without bounds
         return None
 
 

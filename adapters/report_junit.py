@@ -195,8 +195,11 @@ def _tool(root: Element) -> tuple[str | None, str | None]:
             if name.endswith("noNamespaceSchemaLocation") and "surefire" in value:
                 return "maven-surefire", one.get("version")
         for entry in one.iterfind("properties/property"):
-            if entry.get("name") == "go.version":
+            name = entry.get("name", "")
+            if name == "go.version":
                 return "go test", entry.get("value")
+            if name.startswith("surefire."):
+                return "maven-surefire", None
     first = root.find(".//testcase")
     if first is not None and first.get("status") in {"run", "notrun"} and first.get("result"):
         return "googletest", None

@@ -96,9 +96,12 @@ def _category(tool: str) -> Category:
 
 
 def _is_suppressed(result: Result) -> bool:
-    """3.27.23: there are suppressions, and none of them is under review or rejected."""
-    states = [one.status or one.state for one in result.suppressions or ()]
-    return bool(states) and all(state in {None, "accepted"} for state in states)
+    """3.27.23, 3.35.3: one of its suppressions is in force, neither under review nor rejected.
+
+    The standard leaves open what several suppressions mean together; its tutorial says this.
+    """
+    states = {one.status or one.state for one in result.suppressions or ()}
+    return not states.isdisjoint({None, "accepted"})
 
 
 def _rule(run: Run, by_id: Mapping[str, Rule], result: Result, place: str) -> Rule | None:
