@@ -11,6 +11,7 @@ from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from junitparser import Error, Failure, Skipped
+from junitparser.junitparser import FinalResult
 from junitparser.xunit2 import TestCase
 
 from adapters.report_check import (
@@ -28,6 +29,12 @@ from domain.verification import Check, Counts, Finding, Level
 FORMAT = "JUnit"
 _TEXTS = frozenset({"failure", "error", "skipped", "flakyFailure", "flakyError"})
 _NOT_RUN = frozenset({"notrun", "disabled", "skipped", "ignored", "suppressed"})
+_ENDS: tuple[tuple[type[FinalResult], str, Level], ...] = (
+    (Failure, "failed", "error"),
+    (Error, "errors", "error"),
+    (Skipped, "skipped", "note"),
+)
+"""The gravest first: a case that says several things ended as the first of these."""
 _WHOLE = re.compile(r"[0-9]{1,15}")
 
 
@@ -97,17 +104,15 @@ def _ended(element: Element) -> _Ended:
         )
     case = TestCase.fromelem(element)  # type: ignore[no-untyped-call]  # the library types it not
     assert case is not None
-    for kind, how in ((Failure, "failed"), (Error, "errors")):
-        for result in case.result:
+    results = case.result if len(element) else []
+    for kind, how, level in _ENDS:
+        for result in results:
             if isinstance(result, kind):
-                return _Ended(how, "error", _said(result.message, result.text), result.type)
-    for result in case.result:
-        if isinstance(result, Skipped):
-            return _Ended("skipped", "note", _said(result.message, result.text), result.type)
+                return _Ended(how, level, _said(result.message, result.text), result.type)
     states = {element.get("status", "").lower(), element.get("result", "").lower()}
     if states & _NOT_RUN:
         return _Ended("skipped", "note", "not run")
-    for interim in case.interim_result:
+    for interim in case.interim_result if len(element) else ():
         return _Ended("flaky", "warning", _said(interim.message, interim.text), interim.type)
     return _Ended("passed")
 

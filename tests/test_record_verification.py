@@ -265,6 +265,22 @@ def test_a_dry_run_shows_and_records_nothing(
     assert size(http, project) == 3
 
 
+def test_absolute_paths_are_those_below_the_repository_here_or_the_folders_named(
+    typed: Typed, command_line: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = tmp_path / "repository"
+    Repository(repository)
+    (repository / "deep").mkdir()
+    monkeypatch.chdir(repository / "deep")
+    line = b'{"file":"%s","line":1,"column":0,"message":"m","severity":"error"}'
+    assert "FAILED" in typed("--dry-run", "-", given=line % bytes(repository / "a.py"))
+    words = ("--dry-run", "--root", "../../elsewhere", "--root", "C:\\work", "-")
+    assert "FAILED" in typed(*words, given=line % bytes(tmp_path / "elsewhere" / "a.py"))
+    assert "FAILED" in typed(*words, given=line % b"C:/work/a.py")
+    with pytest.raises(Invalid):
+        typed("--dry-run", "-", given=line % bytes(tmp_path / "elsewhere" / "a.py"))
+
+
 def test_a_bad_file_among_good_ones_leaves_nothing_recorded(
     typed: Typed, run_id: str, http: httpx2.Client, project: str, tmp_path: Path, served: Served
 ) -> None:

@@ -75,7 +75,8 @@ def verification_command(
         commit=commit or here.head,
         merge=merge,
     )
-    folders = [*roots, *([here.root] if here.root else []), str(Path.cwd())]
+    folders = [_absolute(root) for root in roots]
+    folders += [*([here.root] if here.root else []), str(Path.cwd())]
     read = [_file(one) for one in files]
     prepared = prepare(read, stated, format_name=format_name, roots=folders)
     rows = [_row(check) for check in prepared.data.checks]
@@ -115,6 +116,13 @@ def _file(name: str) -> "ReportFile":
             return read_file(name, opened)
     except OSError as error:
         raise click.UsageError(f"{name} cannot be read: {error.strerror}.") from None
+
+
+def _absolute(root: str) -> str:
+    """A folder here as an absolute one; one of another machine, with a drive, as it is."""
+    from domain.repository_path import is_absolute
+
+    return root if is_absolute(root.replace("\\", "/")) else str(Path(root).resolve())
 
 
 def _words(command: str | None) -> tuple[str, ...]:
