@@ -18,7 +18,7 @@ from adapters.report_check import (
     plain,
 )
 from adapters.report_sarif_model import Invocation, Location, Log, Message, Result, Rule, Run
-from adapters.report_sarif_uri import path_of_uri
+from adapters.report_sarif_uri import path_of_uri, refuse_script
 from domain.verification import Category, Check, Counts, Finding, Level
 
 FORMAT = "SARIF"
@@ -49,6 +49,7 @@ def _check(run: Run, roots: Sequence[str], pointer: str) -> Check:
     if run.results is None:
         raise malformed(FORMAT, "a run without results says that nothing was looked at", pointer)
     driver = run.tool.driver
+    _check_artifacts(run, pointer)
     findings, lint = FindingList(FORMAT), LintCounts()
     passed, not_applicable = 0, 0
     # The first of equal ids counts.
@@ -88,6 +89,13 @@ def _check(run: Run, roots: Sequence[str], pointer: str) -> Check:
             skipped=not_applicable or None,
         ),
     )
+
+
+def _check_artifacts(run: Run, pointer: str) -> None:
+    for name, base in run.originalUriBaseIds.items():
+        refuse_script(base, f"{pointer}/originalUriBaseIds/{one_line(name, 40)}")
+    for index, artifact in enumerate(run.artifacts):
+        refuse_script(artifact.location, f"{pointer}/artifacts/{index}/location")
 
 
 def _category(tool: str) -> Category:
@@ -155,6 +163,10 @@ def _finding(
         _path(run, location, roots, f"{place}/locations/{index}")
         for index, location in enumerate(result.locations)
     ]
+    for index, related in enumerate(result.relatedLocations):
+        if related.physicalLocation is not None:
+            at = f"{place}/relatedLocations/{index}/physicalLocation/artifactLocation"
+            refuse_script(related.physicalLocation.artifactLocation, at)
     physical = result.locations[0].physicalLocation if result.locations else None
     region = physical.region if physical is not None else None
     path = paths[0] if paths else None

@@ -85,6 +85,7 @@ class Result(_Part, frozen=True):
     kind: Kind = "fail"
     level: LevelName | None = None
     locations: tuple[Location, ...] = ()
+    relatedLocations: tuple[Location, ...] = ()  # noqa: N815 -- the standard's name
     suppressions: tuple[Suppression, ...] | None = None
     baselineState: BaselineState | None = None  # noqa: N815 -- the standard's name
 

@@ -17,6 +17,7 @@ MAX_BASES = 16
 MAX_URI_CHARACTERS = 8_192
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)
 _FILE = re.compile(r"(?://(?:localhost)?(?=/))?(/.*)", re.DOTALL | re.IGNORECASE)
+_SCRIPTS = frozenset({"javascript", "vbscript", "data"})
 _WINDOWS = re.compile(r"/(?=[A-Za-z]:)")
 
 
@@ -54,6 +55,19 @@ def path_of_uri(
     return None if names_root else path
 
 
+def refuse_script(location: ArtifactLocation | None, pointer: str) -> None:
+    """Refuse a URI that is a script or carries its own document, where a viewer would follow it.
+
+    For the places of which nothing is kept, and in which system headers and web addresses are usual.
+
+    Raises:
+        Invalid: `path-outside-repository`.
+    """
+    scheme = _SCHEME.match(location.uri or "") if location is not None else None
+    if scheme is not None and scheme[1].lower() in _SCRIPTS:
+        raise _outside(scheme[0], f"{pointer}/uri")
+
+
 def _folder(uri: str, pointer: str) -> str | None:
     """The path of a base; a web address, such as where the sources are browsed, has none."""
     return None if uri.lower().startswith(("http://", "https://")) else _path(uri, pointer)
@@ -67,15 +81,19 @@ def _path(uri: str, pointer: str) -> str:
     if scheme is not None:
         local = _FILE.fullmatch(scheme[2]) if scheme[1].lower() == "file" else None
         if local is None:
-            raise Invalid(
-                "path-outside-repository",
-                f"{shown(uri)} is no file within the repository; a report names files by relative "
-                "or file: URIs.",
-                pointer=pointer,
-            )
+            raise _outside(uri, pointer)
         path = local[1]
     try:
         decoded = unquote_to_bytes(path).decode("utf-8")
     except UnicodeError:
         raise malformed("SARIF", f"{shown(uri)} cannot be decoded", pointer) from None
     return _WINDOWS.sub("", decoded, count=1) if scheme is not None else decoded
+
+
+def _outside(uri: str, pointer: str) -> Invalid:
+    return Invalid(
+        "path-outside-repository",
+        f"{shown(uri)} is no file within the repository; a report names files by relative or file: "
+        "URIs.",
+        pointer=pointer,
+    )

@@ -19,6 +19,7 @@ from domain.digest import digest_of
 from domain.errors import DeedbookError, Invalid, TooLarge
 from domain.events import Content, VerificationRecorded, read_data
 from domain.names import run_stream
+from domain.run_records import check_record
 from domain.verification import (
     MAX_COMMAND_CHARACTERS,
     MAX_COMMAND_WORDS,
@@ -138,7 +139,7 @@ def prepare(
         checks=tuple(summary_of(check) for check in report.checks),
         sources=_sources(files, checks),
     )
-    read_data("VerificationRecorded", msgspec.to_builtins(data))
+    check_record(read_data("VerificationRecorded", msgspec.to_builtins(data)))
     if len(msgspec.json.encode(data)) > MAX_DATA_BYTES:
         raise TooLarge(
             "event-too-large",

@@ -127,6 +127,7 @@ def test_files_of_one_runner_are_merged_without_loss() -> None:
         ([], Stated(), "validation-failed"),
         ([], Stated(exit_code=0), "validation-failed"),
         (given("ruff.json", "mypy.jsonl"), Stated(exit_code=0), "validation-failed"),
+        (given("ruff.json"), Stated(commit="HEAD"), "validation-failed"),
         (given("ruff.json"), Stated(command=("x" * 40_000,)), "event-too-large"),
         ([ReportFile("x", PASSING)] * (MAX_FILES + 1), Stated(), "event-too-large"),
         ([ReportFile("x", PASSING)] * 51, Stated(), "too-many-checks"),
@@ -260,7 +261,9 @@ def test_a_dry_run_shows_and_records_nothing(
     typed: Typed, run_id: str, http: httpx2.Client, project: str
 ) -> None:
     said = typed("--dry-run", str(FOLDER / "jest.xml"))
-    assert "11 total, 5 passed, 4 failed, 1 errors, 1 skipped" in said
+    counts = "11 total, 5 passed, 4 failed, 1 errors, 1 skipped"
+    assert f"  {counts}\n" in said
+    assert f"the file states 8 total, 3 failed, 1 errors; it contains {counts}." in said
     assert "nothing was" in said
     assert size(http, project) == 3
 

@@ -104,6 +104,24 @@ def test_suites_within_suites_and_a_suites_own_error_are_counted() -> None:
     assert check.findings[0].message == "setup"
 
 
+@pytest.mark.parametrize(
+    ("inner", "counts"),
+    [
+        (b"", Counts(total=1, passed=1, failed=0, errors=0, skipped=0)),
+        (b"<failure/><rerunFailure/>", Counts(total=1, passed=0, failed=1, errors=0, skipped=0)),
+        (b"<error/><failure/>", Counts(total=1, passed=0, failed=1, errors=0, skipped=0)),
+        (b"<error/><error/>", Counts(total=1, passed=0, failed=0, errors=1, skipped=0)),
+        (b"<skipped/><failure/>", Counts(total=1, passed=0, failed=1, errors=0, skipped=0)),
+        (b"<skipped/>", Counts(total=1, passed=0, failed=0, errors=0, skipped=1)),
+        (b"<rerunError/>", Counts(total=1, passed=1, failed=0, errors=0, skipped=0, flaky=1)),
+        (b"<flakyError/>", Counts(total=1, passed=1, failed=0, errors=0, skipped=0, flaky=1)),
+        (b"<system-out>x</system-out>", Counts(total=1, passed=1, failed=0, errors=0, skipped=0)),
+    ],
+)
+def test_a_case_ends_in_one_way(inner: bytes, counts: Counts) -> None:
+    assert only(suite(b"<testcase name='x'>" + inner + b"</testcase>")).counts == counts
+
+
 def test_a_namespace_a_byte_order_mark_and_other_encodings_do_no_harm() -> None:
     text = '<testsuite xmlns="urn:x" name="é"><testcase name="ü"><skipped/></testcase></testsuite>'
     spellings = [
@@ -193,7 +211,6 @@ def at(uri: str, base: str | None = None) -> Callable[[dict[str, Any]], None]:
             "HERE": {"uri": "file:///home/runner/work/sample/deep/"},
             "WEB": {"uri": "https://example.com/blob/main/"},
             "UP": {"uri": "../", "uriBaseId": "SRC"},
-            "SCRIPT": {"uri": "javascript:alert(1)/"},
             "ROUND": {"uri": "x/", "uriBaseId": "ROUND"},
         }
 
@@ -242,7 +259,6 @@ def test_a_uri_leads_to_a_path_of_the_repository(
         ("a/..%5c..%5cx", None),
         ("..\\..\\x", None),
         ("x", "UP"),
-        ("x", "SCRIPT"),
         ("x", "ROUND"),
         ("javascript:alert(1)", None),
         ("%6Aavascript:alert(1)", None),
@@ -265,6 +281,30 @@ def test_a_hostile_uri_is_refused_with_its_place(uri: str, base: str | None) -> 
     assert error.code in {"path-outside-repository", "report-malformed"}
     place = "/runs/0/results/0/locations/0/physicalLocation/artifactLocation/uri"
     assert error.pointer == place
+
+
+@pytest.mark.parametrize("uri", ["javascript:alert(1)", "DATA:text/html,x", "vbscript:x"])
+def test_a_script_is_refused_also_where_nothing_is_kept(uri: str) -> None:
+    location = {"physicalLocation": {"artifactLocation": {"uri": uri}}}
+    changes: list[Callable[[dict[str, Any]], object]] = [
+        lambda run: run.update(artifacts=[{"location": {"uri": uri}}]),
+        lambda run: run.update(originalUriBaseIds={"B": {"uri": uri}}),
+        lambda run: run["results"][0].update(relatedLocations=[location]),
+    ]
+    for change in changes:
+        error = refused(log(lambda run, change=change: change(run)))  # type: ignore[misc]
+        assert error.code == "path-outside-repository"
+        assert (error.pointer or "").endswith("uri")
+
+
+def test_system_headers_and_web_pages_may_stand_where_nothing_is_kept() -> None:
+    def change(run: dict[str, Any]) -> None:
+        run["artifacts"] = [
+            {"location": {"uri": "file:///usr/include/stdio.h"}},
+            {"location": {"uri": "https://example.com/"}},
+        ]
+
+    assert only(log(change)).counts.warnings == 1
 
 
 def rules(run: dict[str, Any], **result: object) -> None:

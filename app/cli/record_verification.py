@@ -11,7 +11,7 @@ from app.cli.choices import Command, chosen
 
 if TYPE_CHECKING:
     from app.record_verification import ReportFile
-    from domain.verification import Category
+    from domain.verification import Category, CheckSummary, Counts
 
 FORMATS = ("junit", "sarif", "pytest", "ruff", "mypy", "tsc", "eslint")
 CATEGORIES = ("lint", "typecheck", "test", "build", "migrations", "security", "other")
@@ -58,7 +58,7 @@ def verification_command(
     how the check ended.
     """
     from adapters.git_here import look_around
-    from app.cli.output import remark, show
+    from app.cli.output import remark, show, warn
     from app.cli.randomness import new_id
     from app.record_verification import Stated, prepare, send
 
@@ -81,6 +81,10 @@ def verification_command(
     prepared = prepare(read, stated, format_name=format_name, roots=folders)
     rows = [_row(check) for check in prepared.data.checks]
     columns = {"name": "CHECK", "category": "CATEGORY", "result": "RESULT", "counts": "COUNTS"}
+    for check in prepared.report.checks:
+        if check.claimed is not None:
+            claims, found = _in_words(check.claimed), _in_words(check.counts)
+            warn(f"{check.name}: the file states {claims}; it contains {found}.")
     if dry_run:
         show(rows, columns)
         remark(f"{prepared.report.result}: would be recorded; nothing was.")
@@ -94,16 +98,21 @@ def verification_command(
     remark(f"{prepared.report.result}: recorded at position {event.position} of {slug}.")
 
 
-def _row(check: object) -> dict[str, object]:
+def _row(check: "CheckSummary") -> dict[str, object]:
     """A check as a row: its counts in words for people, as they are for programs."""
     import msgspec
 
     members = msgspec.to_builtins(check)
     assert isinstance(members, dict)
     if chosen().output == "table":
-        counts = members.get("counts", {})
-        members["counts"] = ", ".join(f"{count} {name}" for name, count in counts.items())
+        members["counts"] = _in_words(check.counts)
     return members
+
+
+def _in_words(counts: "Counts") -> str:
+    """The counts in the order in which people ask for them."""
+    named = ((name, getattr(counts, name)) for name in counts.__struct_fields__)
+    return ", ".join(f"{count} {name}" for name, count in named if count is not None)
 
 
 def _file(name: str) -> "ReportFile":
