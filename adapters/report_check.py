@@ -155,7 +155,16 @@ class FindingList:
         duration_ms: int | None = None,
         claimed: Counts | None = None,
     ) -> Check:
-        """The check that these findings belong to, the gravest listed first."""
+        """The check that these findings belong to, the gravest listed first.
+
+        Raises:
+            Invalid: `report-malformed`: an exit code or a stated total is no number of this world.
+        """
+        stated = msgspec.structs.astuple(claimed) if claimed is not None else ()
+        if any(abs(number or 0) > MAX_INTEGER for number in (exit_code, *stated)):
+            raise malformed(self._format, "a number in it is too large")
+        if duration_ms is not None and duration_ms > MAX_DURATION_MS:
+            duration_ms = None
         listed = [*self._kept["error"], *self._kept["warning"], *self._kept["note"]]
         return Check(
             name=one_line(name) or "check",

@@ -165,6 +165,23 @@ def test_counts_that_are_no_numbers_claim_nothing() -> None:
     assert check.claimed == Counts(total=2)
 
 
+def test_numbers_without_measure_are_refused_or_left_out() -> None:
+    huge = b"9" * 15
+    many = b"<testsuite name='a' tests='%s' time='%s'/>" % (huge, b"9" * 9) * 2_000
+    assert "too large" in refused(b"<testsuites>" + many + b"</testsuites>").detail
+    assert only(b"<testsuites>" + many.replace(huge, b"") + b"</testsuites>").duration_ms is None
+    invocation = {"executionSuccessful": True, "exitCode": 2**60}
+    error = refused(log(lambda run: run.update(invocations=[invocation])))
+    assert "too large" in error.detail
+    region = {"startLine": 2**60, "startColumn": -1}
+    check = only(
+        log(lambda run: run["results"][0]["locations"][0]["physicalLocation"].update(region=region))
+    )
+    assert (check.findings[0].line, check.findings[0].column) == (None, None)
+    raw = sample("pytest-json-report.json").replace(b'"total": 10', b'"total": %d' % 10**17)
+    assert "too large" in refused(raw).detail
+
+
 def test_text_from_outside_is_made_harmless() -> None:
     raw = '{"runs":[{"tool":{"driver":{"name":"a\\u0000\\u001b[31m\\u202eb"}},"results":[{"message":{"text":"x\\u0000\\u001b]0;t\\u0007\\ny"}}]}],"version":"2.1.0"}'
     check = only(raw.encode())
