@@ -295,9 +295,15 @@ class PostgresExports:
         The caller knows that events name these contents. An erased one never comes back.
         """
         with self._pool.connection() as connection:
-            # The lock of an append: an upload that is named under it is not swept away meanwhile.
+            # The lock of an append: an object that is named under it is not swept away meanwhile.
             connection.execute(
-                "SELECT FROM project_log WHERE project_id = %s FOR UPDATE", (project,)
+                """
+                SELECT FROM project_log p WHERE project_id = %(project)s AND EXISTS (
+                  SELECT FROM upload u WHERE u.project_id = p.project_id
+                    AND u.sha256 = ANY(%(digests)s) AND u.address IS NOT NULL)
+                FOR UPDATE
+                """,
+                {"project": project, "digests": list(digests)},
             )
             connection.execute(
                 """

@@ -190,7 +190,7 @@ class Exports:
             if one.sha256 not in erased:
                 return _absent(project, one)
         first = max(erased.values())
-        if scope.run is None:
+        if scope.run is None and not scope.originals:  # gaps are not known of originals
             first = first_outside(self._store.gaps(project, position), position, first)
         return Gone(
             "content-erased",

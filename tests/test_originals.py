@@ -17,7 +17,7 @@ from app.bundle_import import import_bundle
 from app.cli.root import run
 from app.verify import verify_file
 from domain.digest import digest_of, parse_digest
-from domain.errors import Conflict, Invalid, NotFound, Unavailable
+from domain.errors import Conflict, Gone, Invalid, NotFound, Unavailable
 from domain.events import ArtifactVersionName, ArtifactWritten, Content, RunCreated
 from projections.bundle import Scope, read_scope, subject_of
 from projections.bundle_paths import check_path
@@ -329,6 +329,10 @@ def test_an_erased_original_is_listed_and_has_no_file(opened: Opened) -> None:
     assert [(one["what"], one["digest"]) for one in erased] == [("original", digest_of(PDF))]
     assert PDF not in b"".join(exports.stream(record))
     assert opened.findings() == []
+    with pytest.raises(Gone) as raised:
+        exports.layout("alpha", 2, "project+originals")
+    assert raised.value.members == {"first_position": position}
+    assert b"".join(exports.stream(exports.layout("alpha", 2)))
 
 
 def test_an_import_keeps_originals_when_the_export_has_them(
@@ -381,6 +385,7 @@ def test_the_command_line_puts_gets_and_exports_originals(
     file = Path(f"{project}-2-originals.zip")
     assert PDF in file.read_bytes()
     typed("verify", str(file))
+    typed("artifact", "put", "-", *naming, "--original", "-", expected=2)
     typed("artifact", "put", "plan.md", *naming)
     typed("artifact", "get", "PRD", "plan", "--original", "-o", "none.pdf", expected=5)
     assert hashlib.sha256(file.read_bytes()).hexdigest() in typed(

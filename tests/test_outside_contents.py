@@ -242,6 +242,15 @@ def test_uploading_what_is_whole_already_adds_nothing(opened: Opened) -> None:
     assert opened.rows("SELECT 1 FROM upload") == []
 
 
+def test_a_content_that_is_in_no_row_comes_back_from_an_upload_outside(opened: Opened) -> None:
+    opened.write()
+    whole = opened.export()
+    opened.rows("DELETE FROM blob")  # as a database that was restored without it
+    opened.ledger.stage_blob("alpha", LARGE)
+    assert opened.export() == whole
+    assert opened.findings() == []
+
+
 def test_many_contents_are_looked_for_in_the_stores_list(opened: Opened) -> None:
     for number in range(10):
         opened.write(LARGE + bytes([number]), key=f"n{number}")

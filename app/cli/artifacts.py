@@ -85,6 +85,8 @@ def put(
     from app.cli.output import remark, show_one
     from app.remote_artifacts import Original, Proposal, put_artifact
 
+    if file == original == "-":
+        raise click.UsageError("Standard input is one file: name FILE or the original.")
     content = _read(file)
     beside = None if original is None else Original(_read(original), _media_type(original, None))
     named_type = media_type or _media_type(file, kind)
