@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 import psycopg
 
+from adapters.doctor_checkpoints import examine_checkpoints, examine_nodes
 from adapters.doctor_contents import Names, examine_blobs, examine_named, examine_unnamed
 from adapters.doctor_exports import examine_exports
 from adapters.doctor_log import Head, LogWalk, read_head
@@ -133,6 +134,12 @@ class _Ledger:
         yield from self._check(project, "idempotency", examine_ranges(connection, project))
         yield from self._check(project, "tracking", examine_tracking(connection, project))
         yield from self._check(project, "export", examine_exports(connection, project))
+        yield from self._check(project, "tree_node", examine_nodes(connection, project, head.size))
+        yield from self._check(
+            project,
+            "checkpoint",
+            examine_checkpoints(connection, project, head.origin, head.size),
+        )
 
     def _check(self, project: str, table: str, findings: Iterable[Finding]) -> Iterator[Finding]:
         return guarded(self._connection, f"{table} {project}", findings)

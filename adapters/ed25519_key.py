@@ -86,7 +86,7 @@ def open_key(file: Path) -> FileSigner:
         raise NotFound("signing-key-absent", f"There is no key at {file}.") from None
     except OSError as error:
         raise _unusable(file, error.strerror or str(error)) from None
-    with os.fdopen(descriptor, "rb") as opened:
+    try:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             raise _unusable(file, "it is not a file")
@@ -96,7 +96,9 @@ def open_key(file: Path) -> FileSigner:
                 f"{file} may be read or changed by others (mode {stat.S_IMODE(mode):04o}): make a "
                 "new key if anybody could have had it, otherwise chmod 600.",
             )
-        pem = opened.read(MAX_KEY_FILE_BYTES)
+        pem = os.read(descriptor, MAX_KEY_FILE_BYTES)
+    finally:
+        os.close(descriptor)
     try:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):  # what they say could quote the file

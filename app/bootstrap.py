@@ -13,20 +13,26 @@ from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.migrate import migrate, pending
 from adapters.outside_contents import ObjectStore, OutsideContents
 from adapters.postgres_blobs import PostgresBlobs
+from adapters.postgres_checkpoints import PostgresCheckpoints
 from adapters.postgres_connect import open_pool
 from adapters.postgres_events import PostgresEvents
 from adapters.postgres_exports import PostgresExports
 from adapters.postgres_ledger_row import fix_host
 from adapters.postgres_log import PostgresLog
+from adapters.postgres_log_keys import register_key
 from adapters.postgres_tokens import PostgresTokens
 from adapters.postgres_uploads import PostgresUploads
 from adapters.postgres_views import PostgresViews
 from adapters.schema_state import SchemaState
 from adapters.service_login import service_login
+from app.checkpoint_follower import CheckpointFollower
+from app.checkpoints import Checkpoints
 from app.exports import Exports
 from app.ledger import Ledger
 from app.settings import Settings
+from app.signing_key import open_signer
 from domain.errors import Conflict
+from domain.signed_note import Signer
 
 POOL_CONNECTIONS = 10
 
@@ -145,18 +151,46 @@ def open_ledger(
     clock: Callable[[], datetime] = now,
     ids: Callable[[], str] = new_id,
     store: Callable[[str], AbstractContextManager[ObjectStore]] | None = None,
+    signer: Signer | None = None,
+    serving: bool = False,
+    make_key: bool = False,
 ) -> Iterator[Ledger]:
-    """A ledger over a migrated database, with its writer and signal running."""
+    """A ledger over a migrated database, with its writer and signal running.
+
+    Args:
+        settings: As an operator has set them.
+        url: Of the database, for the service.
+        clock: Gives the time.
+        ids: Gives random UUIDs.
+        store: Opens the store of a token; by default Vercel Blob.
+        signer: Signs checkpoints; by default nobody does.
+        serving: This is a service: the key of the settings signs, also when nobody asks.
+        make_key: Make that key if the ledger has none; done in any case where the settings name its
+            place, since a folder that nobody named may be gone tomorrow.
+
+    Raises:
+        Conflict: `signing-key-mismatch`.
+        Forbidden: `signing-key-exposed`.
+        Unavailable: `signing-key-unusable`, `database-unavailable`.
+    """
     with ExitStack() as closing:
         pool = closing.enter_context(
             open_pool(url, max_size=POOL_CONNECTIONS, pooled=settings.deedbook_pooled)
         )
         fix_host(pool, settings.deedbook_host)
+        if serving:
+            make = make_key or settings.deedbook_log_key is not None
+            signer = open_signer(settings.log_key, pool, make=make)
+        elif signer is not None:
+            register_key(pool, signer.public_key)
         outside = closing.enter_context(open_contents(settings, store))
         signal = closing.enter_context(CommitSignal(url, pooled=settings.deedbook_pooled))
         log = closing.enter_context(
             PostgresLog(url, pool, signal=signal, now=clock, pooled=settings.deedbook_pooled)
         )
+        checkpoints = Checkpoints(PostgresCheckpoints(pool), signer)
+        if serving and signer is not None:
+            closing.enter_context(CheckpointFollower(checkpoints, signal, time.monotonic))
         yield Ledger(
             log=log,
             views=PostgresViews(pool),
@@ -164,6 +198,7 @@ def open_ledger(
             uploads=PostgresUploads(pool, outside),
             blobs=PostgresBlobs(pool, outside),
             exports=Exports(log, PostgresExports(pool, outside)),
+            checkpoints=checkpoints,
             tokens=PostgresTokens(pool, random_bytes=random_bytes, now=clock),
             schema=SchemaState(pool),
             signal=signal,

@@ -16,6 +16,7 @@ from adapters.postgres_tokens import PostgresTokens
 from adapters.postgres_uploads import PostgresUploads
 from adapters.postgres_views import PostgresViews
 from adapters.schema_state import SchemaState
+from app.checkpoints import Checkpoints
 from app.door import Checked, EventInput, check_event, check_stream, check_title, pointed
 from app.exports import Exports
 from domain import artifact, canonical, run
@@ -90,6 +91,7 @@ class Ledger:
         uploads: PostgresUploads,
         blobs: PostgresBlobs,
         exports: Exports,
+        checkpoints: Checkpoints,
         tokens: PostgresTokens,
         schema: SchemaState,
         signal: CommitSignal,
@@ -102,6 +104,7 @@ class Ledger:
         self.uploads = uploads
         self.blobs = blobs
         self.exports = exports
+        self.checkpoints = checkpoints
         self.tokens = tokens
         self.schema = schema
         self.signal = signal

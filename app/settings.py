@@ -28,6 +28,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         deedbook_pooled: The service's URL leads through a transaction pooler such as PgBouncer.
         deedbook_data: The data folder.
         deedbook_host: The ledger's host name, part of every log's origin; fixed at the first start.
+        deedbook_log_key: Where the key lies with which checkpoints are signed, as `file:PATH`; unset:
+            `keys/log.key` in the data folder.
         deedbook_listen: Address to serve on.
         deedbook_port: Port to serve on; 0: any free one.
         deedbook_access_log: Write a line for every request, on standard error.
@@ -48,6 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     deedbook_host: Annotated[
         str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,200}[a-z0-9])?\Z")
     ] = "ledger.localhost"
+    deedbook_log_key: str | None = None
     deedbook_listen: str = "127.0.0.1"
     deedbook_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8000
     deedbook_access_log: bool = False
@@ -68,6 +71,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     def data_folder(self) -> Path:
         """The data folder as an absolute path."""
         return Path(self.deedbook_data).expanduser().absolute()
+
+    @property
+    def log_key(self) -> str:
+        """Where the key that signs checkpoints lies, as a URI."""
+        return self.deedbook_log_key or f"file:{self.data_folder / 'keys' / 'log.key'}"
 
     @property
     def repository(self) -> Path:

@@ -56,7 +56,7 @@ def _serve(settings: Settings) -> None:
     with ExitStack() as closing:
         listener = closing.enter_context(listen(settings))
         url = closing.enter_context(ready_database(settings))
-        ledger = closing.enter_context(open_ledger(settings, url))
+        ledger = closing.enter_context(open_ledger(settings, url, serving=True))
         serve_ledger(
             ledger, listener, settings, ready=lambda: _print(f"Serving {url_of(listener)}")
         )
@@ -71,7 +71,7 @@ def _up(settings: Settings, *, first_import: bool, quiet: bool) -> None:
         if settings.embedded and not (folder / "postgres").exists():
             say(f"Making a database in {folder}.")
         url = closing.enter_context(own_database(settings))
-        ledger = closing.enter_context(open_ledger(settings, url))
+        ledger = closing.enter_context(open_ledger(settings, url, serving=True, make_key=True))
         project = settings.deedbook_project or PROJECT
         if first_import:
             fill(ledger, project, settings.repository, folder, say=say, quiet=quiet)

@@ -2,13 +2,12 @@
 
 Every sixteenth node of the tree's heights is kept: at level 0 the leaves, at level 1 the roots of 16
 leaves each, at level 2 of 256 and so on, as soon as such a subtree is full. A node between is made of
-at most 8 of the level below. So whatever is asked of a log, of any size, at most two runs of up to 16
-nodes are read from each of its levels.
+at most 8 of the level below. Sixteen that have one parent are a group: whatever is asked of a log, of any
+size, is in few groups of each level.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-import msgspec
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 
 from domain.errors import Damaged
 from domain.merkle import EMPTY_ROOT, HASH_BYTES, node_hash
@@ -20,12 +19,10 @@ Leaves = tuple[int, int]
 """A range of leaf indexes: the first, and the one behind the last."""
 
 
-class Run(msgspec.Struct, frozen=True, order=True):
-    """Nodes of one level, side by side; `stop` is behind the last."""
+Group = tuple[int, int]
+"""The level of its nodes, and the index of their parent."""
 
-    level: int
-    first: int
-    stop: int
+_sha256 = hashlib.sha256
 
 
 def full_nodes(size: int, level: int) -> int:
@@ -76,46 +73,41 @@ def consistency_ranges(old: int, size: int) -> list[Leaves]:
     return ranges[::-1]
 
 
-def needed(ranges: Iterable[Leaves]) -> list[Run]:
-    """The stored nodes that the roots of these ranges are made of, in as few runs as it takes."""
-    runs: list[Run] = []
-    for height, index in (node for one in ranges for node in _perfect(*one)):
-        level, above = divmod(height, LEVEL_HEIGHT)
-        runs.append(Run(level, index << above, (index + 1) << above))
-    runs.sort()
-    joined: list[Run] = []
-    for run in runs:
-        if joined and joined[-1].level == run.level and run.first <= joined[-1].stop:
-            before = joined.pop()
-            joined.append(Run(run.level, before.first, max(before.stop, run.stop)))
-        else:
-            joined.append(run)
-    return joined
+def groups_for(indexes: Sequence[int], size: int) -> list[Group]:
+    """The groups on the way from leaves up, and those at the end of a log of this size.
+
+    With the index of a leaf they give its audit path; with those of the leaves before and behind a
+    boundary, the root of the log up to there and its consistency proof; with none, the root of the log.
+    """
+    groups: list[Group] = []
+    level, nodes = 0, size
+    while nodes:
+        shift = LEVEL_HEIGHT * (level + 1)
+        wanted = {index >> shift for index in indexes}
+        wanted.add((nodes - 1) >> LEVEL_HEIGHT)
+        # Above a group without a parent, nothing is there yet.
+        groups.extend((level, one) for one in wanted if one << LEVEL_HEIGHT < nodes)
+        level, nodes = level + 1, nodes >> LEVEL_HEIGHT
+    return groups
+
+
+def boundary(size: int) -> list[int]:
+    """The leaves before and behind the end that a log once had."""
+    return [size - 1, size] if size else []
 
 
 class Nodes:
-    """Stored nodes as they were read, and what follows from them."""
+    """Groups as they were read, and what follows from them."""
 
-    def __init__(self, read: Mapping[Run, bytes]) -> None:
-        """Take the nodes of each run, one behind the other.
-
-        Raises:
-            Damaged: `tree-damaged`: some are not there.
-        """
-        self._hashes: dict[tuple[int, int], bytes] = {}
-        for run, raw in read.items():
-            if len(raw) != (run.stop - run.first) * HASH_BYTES:
-                raise Damaged(
-                    "tree-damaged",
-                    f"Nodes {run.first} to {run.stop - 1} of level {run.level} are not all there: "
-                    "run deedbook doctor --verify.",
-                )
-            for at in range(run.stop - run.first):
-                node = raw[at * HASH_BYTES : (at + 1) * HASH_BYTES]
-                self._hashes[run.level, run.first + at] = node
+    def __init__(self, groups: Mapping[Group, bytes]) -> None:
+        self._groups = groups
 
     def root(self, leaves: Leaves) -> bytes:
-        """The root over a range of leaves that begins where a subtree as large could."""
+        """The root over a range of leaves that begins where a subtree as large could.
+
+        Raises:
+            Damaged: `tree-damaged`: nodes are not there.
+        """
         hashes = self.frontier(leaves)
         if not hashes:
             return EMPTY_ROOT
@@ -125,13 +117,30 @@ class Nodes:
         return root
 
     def frontier(self, leaves: Leaves) -> list[bytes]:
-        """The roots of its full subtrees, largest first."""
+        """The roots of its full subtrees, largest first.
+
+        Raises:
+            Damaged: `tree-damaged`: nodes are not there.
+        """
         return [self._node(height, index) for height, index in _perfect(*leaves)]
 
     def _node(self, height: int, index: int) -> bytes:
-        if height % LEVEL_HEIGHT == 0:
-            return self._hashes[height // LEVEL_HEIGHT, index]
-        return node_hash(self._node(height - 1, 2 * index), self._node(height - 1, 2 * index + 1))
+        level, above = divmod(height, LEVEL_HEIGHT)
+        group = self._groups[level, index << above >> LEVEL_HEIGHT]
+        at = (index << above) % LEVEL_NODES * HASH_BYTES
+        raw = group[at : at + (HASH_BYTES << above)]
+        if len(raw) != HASH_BYTES << above:
+            raise Damaged(
+                "tree-damaged",
+                f"Nodes of level {level} below node {index << above >> LEVEL_HEIGHT} are not all "
+                "there: run deedbook doctor --verify.",
+            )
+        while len(raw) > HASH_BYTES:  # two that have one parent stand next to each other
+            pairs = range(0, len(raw), 2 * HASH_BYTES)
+            raw = b"".join(
+                [_sha256(b"\x01" + raw[pair : pair + 2 * HASH_BYTES]).digest() for pair in pairs]
+            )
+        return raw
 
 
 def _perfect(first: int, stop: int) -> Iterator[tuple[int, int]]:

@@ -22,6 +22,7 @@ LARGE = b"0123456789abcdef" * 320_000
 def fill(ledger: Ledger, url: str) -> None:
     """Two projects: `alpha` with every kind of event, contents, keys and exports; `beta` is small."""
     make_project(ledger, url)
+    ledger.checkpoints.latest("alpha")
     ledger.change_project("alpha", description="Changed.", actor="user:bob")
     ledger.write_artifact(
         "alpha", "NOTE", "huge", LARGE, media_type="application/x-large", actor="user:ada"
@@ -47,6 +48,7 @@ def fill(ledger: Ledger, url: str) -> None:
     position = ledger.position("alpha", None)
     ledger.exports.layout("alpha", position)
     ledger.exports.layout("alpha", position, "run:r1")
+    ledger.checkpoints.latest("alpha")
     ledger.create_project("beta", title="Beta", actor="user:ada")
     ledger.write_artifact("beta", "NOTE", "only", b"# Only\n", actor="user:ada")
 
@@ -168,9 +170,15 @@ def tamper(connection: psycopg.Connection, *statements: sql.SQL | sql.Composed) 
     connection.execute(TRIGGERS_ON)
 
 
-TRIGGERS_OFF = "ALTER TABLE event DISABLE TRIGGER USER"
+TRIGGERS_OFF = """
+ALTER TABLE event DISABLE TRIGGER USER;
+ALTER TABLE checkpoint DISABLE TRIGGER USER;
+ALTER TABLE log_key DISABLE TRIGGER USER
+"""
 TRIGGERS_ON = """
-ALTER TABLE event ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_truncate
+ALTER TABLE event ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_truncate;
+ALTER TABLE checkpoint ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_truncate;
+ALTER TABLE log_key ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_truncate
 """
 
 

@@ -22,6 +22,7 @@ from domain.digest import digest_of
 from domain.events import ArtifactErased
 from domain.log import Append, Proposed
 from domain.plan import Task, plan_document
+from tests.note_samples import published_signer
 
 HOST = "ledger.example"
 START = datetime(2026, 11, 20, 10, tzinfo=UTC)
@@ -66,7 +67,9 @@ def open_ledger(
 ) -> Iterator[Ledger]:
     """A ledger with a clock that stands still and ids that repeat."""
     settings = Settings(database_url=url, deedbook_host=host)
-    with bootstrap.open_ledger(settings, url, clock=clock, ids=counted_ids(first_id)) as ledger:
+    with bootstrap.open_ledger(
+        settings, url, clock=clock, ids=counted_ids(first_id), signer=published_signer()
+    ) as ledger:
         yield ledger
 
 

@@ -14,6 +14,7 @@ from app.bootstrap import open_ledger
 from app.http.application import create_application
 from app.ledger import Ledger
 from app.settings import Settings
+from tests.note_samples import published_signer
 
 START_SECONDS = 20.0
 
@@ -48,7 +49,7 @@ def serve(database_url: str) -> Iterator[Served]:
     """Serve the ledger in a migrated database."""
     settings = Settings(database_url=database_url, deedbook_host="ledger.example")
     with (
-        open_ledger(settings, database_url) as ledger,
+        open_ledger(settings, database_url, signer=published_signer()) as ledger,
         serve_ledger(ledger, database_url) as served,
     ):
         yield served

@@ -46,6 +46,8 @@ EVIDENCE = (
     "citation",
     "run_change",
     "erasure",
+    "tree_node",
+    "checkpoint",
 )
 OTHERS = {
     "loose_object",  # what it has is in no content row, and goes away

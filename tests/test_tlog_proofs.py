@@ -32,13 +32,12 @@ from domain.tlog_proof import (
 )
 from domain.tree_nodes import (
     LEVEL_NODES,
-    Leaves,
     Nodes,
-    Run,
+    boundary,
     consistency_ranges,
     full_nodes,
+    groups_for,
     inclusion_ranges,
-    needed,
     parents,
 )
 from tests.export_samples import PUBLISHED_LINES
@@ -211,13 +210,18 @@ def levels() -> list[list[bytes]]:
     return found
 
 
-def read(ranges: list[Leaves]) -> Nodes:
-    """Nodes of these ranges, as they are stored."""
-    runs = needed(ranges)
-    assert sum(run.stop - run.first for run in runs) <= 4 * 2 * LEVEL_NODES
-    for run in runs:
-        assert run.stop <= full_nodes(SIZE, run.level)
-    return Nodes({run: b"".join(levels()[run.level][run.first : run.stop]) for run in runs})
+def read(indexes: list[int], size: int) -> Nodes:
+    """The groups that a ledger would read, which may hold more than the log of this size had."""
+    groups = groups_for(indexes, size)
+    assert len(groups) <= 4 * (len(indexes) + 1)
+    return Nodes(
+        {
+            (level, parent): b"".join(
+                levels()[level][parent * LEVEL_NODES : (parent + 1) * LEVEL_NODES]
+            )
+            for level, parent in groups
+        }
+    )
 
 
 def test_levels_have_the_nodes_that_a_size_gives() -> None:
@@ -231,30 +235,32 @@ def test_proofs_from_stored_nodes_are_those_of_the_whole_tree(data: st.DataObjec
     index = data.draw(st.integers(0, size - 1))
     old = data.draw(st.integers(1, size))
     ranges = inclusion_ranges(index, size)
-    nodes = read([*ranges, (index, index + 1)])
+    nodes = read([index], size)
     proof = [nodes.root(one) for one in ranges]
-    root = read([(0, size)]).root((0, size))
-    old_root = read([(0, old)]).root((0, old))
+    root = read([], size).root((0, size))
     assert root == merkle.tree_root(leaves()[:size])
+    assert nodes.root((index, index + 1)) == leaves()[index]
     assert proof == merkle.inclusion_proof(index, leaves()[:size])
     assert merkle.verify_inclusion(leaves()[index], index, size, proof, root)
-    steps = consistency_ranges(old, size)
-    nodes = read(steps)
-    consistency = [nodes.root(one) for one in steps]
+    nodes = read(boundary(old), size)
+    old_root = nodes.root((0, old))
+    consistency = [nodes.root(one) for one in consistency_ranges(old, size)]
     assert consistency == merkle.consistency_proof(old, leaves()[:size])
     assert merkle.verify_consistency(old, size, consistency, old_root, root)
 
 
 def test_every_proof_of_every_small_log_is_that_of_the_whole_tree() -> None:
     for size in range(1, 70):
-        assert read([(0, size)]).frontier((0, size)) == frontier(size)
+        assert read([], size).frontier((0, size)) == frontier(size)
         for index in range(size):
-            ranges = inclusion_ranges(index, size)
-            proof = [read(ranges).root(one) for one in ranges]
+            nodes = read([index], size)
+            proof = [nodes.root(one) for one in inclusion_ranges(index, size)]
             assert proof == merkle.inclusion_proof(index, leaves()[:size])
+            nodes = read(boundary(index + 1), size)
             steps = consistency_ranges(index + 1, size)
-            consistency = [read(steps).root(one) for one in steps]
+            consistency = [nodes.root(one) for one in steps]
             assert consistency == merkle.consistency_proof(index + 1, leaves()[:size])
+            assert nodes.frontier((0, index + 1)) == frontier(index + 1)
 
 
 def frontier(size: int) -> list[bytes]:
@@ -270,5 +276,5 @@ def test_an_empty_range_has_the_root_of_nothing() -> None:
 
 def test_missing_nodes_are_damage() -> None:
     with pytest.raises(DeedbookError) as caught:
-        Nodes({Run(1, 0, 2): bytes(32)})
+        Nodes({(1, 0): bytes(32)}).root((0, 32))
     assert caught.value.code == "tree-damaged"

@@ -391,7 +391,8 @@ def test_on_a_postgres_of_ones_own_nothing_embedded_is_started(
         assert "is running already at" in second.said
         running.signal(signal.SIGTERM)
         assert running.ends() == 143
-    assert sorted(file.name for file in new_folder.iterdir()) == ["connection.json", "service.lock"]
+    left = sorted(file.name for file in new_folder.iterdir())
+    assert left == ["connection.json", "keys", "service.lock"]
 
 
 def test_serve_waits_for_nobody_to_migrate_but_says_so(

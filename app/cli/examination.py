@@ -70,6 +70,7 @@ def _database(choices: Choices, project: str | None, *, verify: bool) -> Iterato
             yield Examined("wrong", "migrations", f"not applied: {names}; run deedbook migrate")
             return
         yield Examined("good", "migrations", "up to date")
+        yield _signing_key(settings.log_key, url)
         if not verify:
             yield Examined("good", "contents", "not examined; --verify examines every row")
             return
@@ -85,6 +86,28 @@ def _database(choices: Choices, project: str | None, *, verify: bool) -> Iterato
             yield Examined(
                 "good", "contents", "every event, content, hash and view is as it must be"
             )
+
+
+def _signing_key(uri: str, url: str) -> Examined:
+    from adapters.ed25519_key import key_file, open_key
+    from adapters.postgres_log_keys import origins_and_keys
+
+    subject = "signing key"
+    _, keys = origins_and_keys(url, None)
+    try:
+        own = open_key(key_file(uri)).public_key
+    except DeedbookError as error:
+        if error.code != "signing-key-absent":
+            return Examined("wrong", subject, f"{error.detail} ({error.code})")
+        if not keys:
+            return Examined("good", subject, "none yet; the first service makes it")
+        detail = f"{error.detail} Services here sign no checkpoints, and hand out those of others."
+        return Examined("odd", subject, detail)
+    if keys and own != keys[-1]:
+        return Examined(
+            "wrong", subject, f"the one at {uri} is not the ledger's: no service starts"
+        )
+    return Examined("good", subject, f"{uri} signs this ledger's checkpoints")
 
 
 def _service(choices: Choices) -> Iterator[Examined]:

@@ -24,6 +24,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "replay": ("events", "Write the stored events up to a position."),
     "export": ("bundles", "Take away a project as a ZIP that proves itself."),
     "verify": ("bundles", "Check an export, offline."),
+    "checkpoint": ("checkpoints", "Take a project's checkpoint: size and root of its log, signed."),
+    "proof": ("checkpoints", "Take away the proof that one event is in the log."),
+    "verify-proof": ("checkpoints", "Check the proof of one event, offline."),
+    "key": ("keys", "Show the key that signs checkpoints."),
     "import": ("imports", "Import a git repository, or an export."),
     "token": ("tokens", "Make, list and revoke API tokens."),
     "completion": ("completion", "Print the completion script of a shell."),
@@ -43,7 +47,7 @@ class Root(Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"app.cli.{COMMANDS[cmd_name][0]}")
-        command = getattr(module, f"{cmd_name}_command")
+        command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         assert isinstance(command, click.Command)
         return command
 

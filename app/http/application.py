@@ -14,6 +14,7 @@ from starlette.routing import Route
 from app.http import (
     artifacts,
     blobs,
+    checkpoints,
     events,
     exports,
     health,
@@ -38,6 +39,7 @@ TOPICS: tuple[Endpoints, ...] = (
     events.endpoints,
     blobs.endpoints,
     runs.endpoints,
+    checkpoints.endpoints,
     exports.endpoints,
     imports.endpoints,
     tokens.endpoints,
