@@ -25,6 +25,7 @@ declare -A package=(
   [strip-nondeterminism]=strip-nondeterminism
   [bsdtar]=libarchive-tools
   [unzip]=unzip
+  [go]=golang-go
 )
 
 missing=()
@@ -33,6 +34,7 @@ for program in "${!package[@]}"; do
   PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null || missing+=("${package[$program]}")
 done
 [ -e /usr/share/i18n/locales/da_DK ] || missing+=(locales)
+[ -e /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog ] || missing+=(golang-golang-x-mod-dev)
 [ "${#missing[@]}" -eq 0 ] && exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
