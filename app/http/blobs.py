@@ -29,7 +29,13 @@ class Uploaded(msgspec.Struct, frozen=True):
     scope="events:append",
     accepted=OCTETS,
     answers={201: Uploaded},
-    problems=("project-not-found", "digest-mismatch", "body-too-large", "validation-failed"),
+    problems=(
+        "project-not-found",
+        "digest-mismatch",
+        "secret-detected",
+        "body-too-large",
+        "validation-failed",
+    ),
 )
 def put_blob(call: Call[NoQuery, bytes]) -> Response:
     """Upload content under its digest; repeating it changes nothing."""
