@@ -89,11 +89,10 @@ def _by_rule(raw: bytes, rules: RuleSet) -> Iterator[Finding]:
     searched: dict[str, int] = {}
     start = row.find(_ROW)
     while start >= 0:
-        end = row.find(b" ", start)
-        end = len(raw) if end < 0 else end
-        if end - start > _WINDOW:
-            end = start + _STEP
-        if _RANDOM.match(raw, start):
+        end = row.find(b" ", start, start + _WINDOW)
+        if end < 0:
+            end = start + _STEP if len(raw) > start + _WINDOW else len(raw)
+        if _RANDOM.match(raw, start, end):
             joined = _JOINED_BACK if raw[start - 1 : start] in _JOINTS else 0
             if not _DIGEST.fullmatch(raw, start, end):
                 for hit in rules.tokens.finditer(raw, max(0, start - joined), end):

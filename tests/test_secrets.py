@@ -269,5 +269,7 @@ def test_no_text_takes_long() -> None:
     started = time.process_time()
     for text in hostile:
         find((text * (size // len(text) + 1))[:size], RULES)
+    find(b"x" * 2 * 1024 * 1024, RULES)
+    find(b"a1" * 256 * 1024, RULES)
     # A quadratic search of one of them alone would take minutes.
     assert time.process_time() - started < 60
