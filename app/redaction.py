@@ -2,6 +2,8 @@
 
 from collections.abc import Collection
 
+import msgspec
+
 from adapters.secret_rules import secret_rules
 from domain.errors import Invalid
 from domain.secret_finding import Finding, fingerprint, line_of, not_allowed, replaced
@@ -29,6 +31,28 @@ def redact_bytes(
     if not is_text(content, media_type):
         raise detected_in(content, found, "/content")
     return replaced(content, found), found
+
+
+class Replaced(msgspec.Struct, frozen=True):
+    """A secret that was replaced in a content: on which line, and of which kind."""
+
+    line: int
+    rule: str
+
+
+def screened_content(
+    content: bytes, media_type: str, *, redact: bool, allowed: Collection[str] = ()
+) -> tuple[bytes, list[Replaced]]:
+    """A content as it may leave this machine: without secrets, or with them replaced.
+
+    Raises:
+        Invalid: `secret-detected`, unless they are to be replaced and can be.
+    """
+    found = find_bytes(content, allowed)
+    if found and not redact:
+        raise detected_in(content, found, "/content")
+    clean, found = redact_bytes(content, media_type, allowed) if found else (content, found)
+    return clean, [Replaced(line_of(content, one), one.rule) for one in found]
 
 
 def redact_members(
