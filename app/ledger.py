@@ -258,11 +258,17 @@ class Ledger:
                 preconditions={} if expected is None else {stream: expected},
                 key=request_key,
             )
-            return _with_redactions(receipt, [*redactions, *receipt.redactions])
+            return _with_redactions(
+                receipt,
+                [
+                    *redactions,
+                    *(Redaction(_own(one.pointer), one.rule) for one in receipt.redactions),
+                ],
+            )
         except DeedbookError as error:
             # Its caller gave no list of events.
             if error.pointer is not None:
-                error.pointer = error.pointer.removeprefix("/events/0").removeprefix("/data")
+                error.pointer = _own(error.pointer)
             raise
 
     def _first_answer(self, project: str, key: RequestKey | None) -> Receipt | None:
@@ -420,3 +426,8 @@ class Ledger:
 
 def _with_redactions(receipt: Receipt, redactions: Sequence[Redaction]) -> Receipt:
     return msgspec.structs.replace(receipt, redactions=tuple(redactions)) if redactions else receipt
+
+
+def _own(pointer: str) -> str:
+    """A pointer into a batch of one, for a caller who gave no batch."""
+    return pointer.removeprefix("/events/0").removeprefix("/data")

@@ -5,6 +5,13 @@ from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
+GENERIC = "generic-api-key"
+NAMED_VALUE = "secret-looking-name"
+ARGUMENT = "secret-argument"
+HEADER = "http-credential"
+VAGUE = frozenset({GENERIC, NAMED_VALUE, ARGUMENT, HEADER})
+"""Rules that go by what stands around a secret: any other says more of the same place."""
+
 
 class Finding(msgspec.Struct, frozen=True):
     """A secret in bytes.
@@ -44,13 +51,13 @@ def line_of(raw: bytes, finding: Finding) -> int:
     return raw.count(b"\n", 0, finding.start) + 1
 
 
-def distinct(findings: Iterable[Finding], vague: str) -> list[Finding]:
-    """Findings in order, those that overlap as one; a `vague` rule's name gives way to another's."""
+def distinct(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings in order, those that overlap as one; a vague rule's name gives way to another's."""
     merged: list[Finding] = []
-    for one in sorted(findings, key=lambda found: (found.start, found.rule == vague, -found.end)):
+    for one in sorted(findings, key=lambda found: (found.start, found.rule in VAGUE, -found.end)):
         if merged and one.start < merged[-1].end:
             last = merged[-1]
-            named = one if last.rule == vague else last
+            named = one if last.rule in VAGUE else last
             merged[-1] = Finding(named.rule, last.start, max(last.end, one.end), named.description)
         else:
             merged.append(one)

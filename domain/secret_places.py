@@ -9,17 +9,23 @@ from collections.abc import Callable, Collection, Iterator
 
 import msgspec
 
-from domain.secret_finding import Finding, distinct, fingerprint, not_allowed, replaced
+from domain.secret_finding import (
+    ARGUMENT,
+    NAMED_VALUE,
+    Finding,
+    distinct,
+    fingerprint,
+    not_allowed,
+    replaced,
+)
 from domain.secret_names import is_placeholder, is_secret_name
-from domain.secret_rule import GENERIC, RuleSet
-from domain.secret_shapes import NAMED_VALUE
+from domain.secret_rule import RuleSet
 from domain.secrets import find
 
 MAX_DEPTH = 64
 # Digests, and texts with no room for a token: most of what an event says.
 _HARMLESS = re.compile(r"(?:sha256:)?[0-9a-f]{64}|[0-9a-f]{40}|[\w ./,-]{0,11}", re.ASCII)
 _HARMLESS_NAME = re.compile(r"[a-z_]{0,32}")
-ARGUMENT = "secret-argument"
 _OPTION = re.compile(r"--?([A-Za-z][\w-]*)(?:=(.+))?", re.DOTALL)
 _VARIABLE = re.compile(r"([A-Za-z_]\w*)=(.+)", re.DOTALL)
 _LOGIN = frozenset({"-u", "--user", "--proxy-user"})
@@ -119,8 +125,8 @@ class _Walk:
         raw = text.encode("utf-8", "surrogatepass")
         start = len(text[:begin].encode("utf-8", "surrogatepass"))
         given = Finding(ARGUMENT, start, len(raw), "The argument of a secret-looking option.")
-        found = self._kept(raw, distinct([*find(raw, self._rules), given], ARGUMENT))
-        return self._without(text, raw, distinct(found, GENERIC), pointer)
+        found = self._kept(raw, distinct([*find(raw, self._rules), given]))
+        return self._without(text, raw, found, pointer)
 
     def _without(self, text: str, raw: bytes, found: list[Finding], pointer: str) -> str:
         if not found:

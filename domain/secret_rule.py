@@ -14,9 +14,6 @@ import msgspec
 
 from domain.secret_syntax import python_pattern, trie
 
-GENERIC = "generic-api-key"
-"""The rule that goes by the name beside a value; any other says more of the same place."""
-
 _LEFT_OUT = frozenset(
     {
         "curl-auth-header",  # `domain.secret_shapes` knows headers, whichever program sends them

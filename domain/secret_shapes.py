@@ -8,13 +8,11 @@ again within.
 import re
 from collections.abc import Iterator
 
-from domain.secret_finding import Finding
+from domain.secret_finding import HEADER, NAMED_VALUE, Finding
 from domain.secret_names import is_placeholder, is_secret_name
 
 PRIVATE_KEY = "private-key"
 URL_PASSWORD = "url-password"  # noqa: S105 -- the name of a rule
-HEADER = "http-credential"
-NAMED_VALUE = "secret-looking-name"
 
 _BEGIN = re.compile(rb"-----BEGIN[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_LINE = re.compile(rb"[A-Za-z0-9+/=]{40}")

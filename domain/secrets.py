@@ -14,9 +14,9 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from domain.secret_finding import Finding, distinct, replaced
+from domain.secret_finding import GENERIC, Finding, distinct, replaced
 from domain.secret_names import is_secret_name
-from domain.secret_rule import GENERIC, Allowance, Rule, RuleSet, compiled
+from domain.secret_rule import Allowance, Rule, RuleSet, compiled
 from domain.secret_shapes import shapes
 from domain.secret_syntax import trie
 
@@ -64,7 +64,7 @@ def find(raw: bytes, rules: RuleSet) -> list[Finding]:
             Finding(one.rule, one.start + start, one.end + start, one.description)
             for one in _find(piece, rules)
         ]
-    return distinct(found, GENERIC)
+    return distinct(found)
 
 
 def redact(raw: bytes, rules: RuleSet) -> tuple[bytes, list[Finding]]:
@@ -81,7 +81,7 @@ def redact_text(text: str, rules: RuleSet) -> tuple[str, list[Finding]]:
 
 def _find(raw: bytes, rules: RuleSet) -> list[Finding]:
     found = [*shapes(raw, raw.lower()), *_by_rule(raw, rules)]
-    return distinct(found, GENERIC) if found else found
+    return distinct(found) if found else found
 
 
 def _by_rule(raw: bytes, rules: RuleSet) -> Iterator[Finding]:
