@@ -150,10 +150,13 @@ def _arguments(items: list[object] | tuple[object, ...]) -> Iterator[tuple[int, 
     """The arguments in a command that are secrets: which, and at which character the secret begins."""
     texts = [one if isinstance(one, str) else "" for one in items]
     short = bool(texts) and _PASSWORD_SHORT.fullmatch(texts[0]) is not None
+    before = ""
     for index, text in enumerate(texts):
-        before = texts[index - 1] if index else ""
-        found = next((begin for begin in map(_call(text, before, short), _WAYS) if begin), 0)
-        if found or (before and _follows_option(before, text)):
+        last, before = before, text
+        if "=" not in text and not text.startswith("-") and not last.startswith("-"):
+            continue
+        found = next((begin for begin in map(_call(text, last, short), _WAYS) if begin), 0)
+        if found or (last and _follows_option(last, text)):
             yield index, found
 
 

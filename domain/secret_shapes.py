@@ -27,13 +27,13 @@ _HEADER = re.compile(
     rb"(?i:(?:bearer|basic|token|apikey|negotiate)[ \t]{1,4})?([\w.~+/=-]{8,4096})"
 )
 _COOKIE = re.compile(rb"(?i:cookie)[\"']?:[ \t]{0,4}[\"']?([\w.-]{1,64}=[^;\s\"']{8,4096})")
-_WORDS = (b"pass", b"secret", b"token", b"key", b"pwd", b"credential")
+_WORDS = (b"passw", b"passphr", b"secret", b"token", b"key", b"pwd", b"credential")
 _NAME = re.compile(rb"[\w.-]")
 _NAME_CHARACTERS = 48
-_VALUE = re.compile(
-    rb"([\w-]{0,24})([\"']?)([ \t]{0,3}(?:=>|:=|=|:)[ \t]{0,3}|[ \t]{1,3})"
-    rb"(?:(['\"])((?:(?!\4)[^\r\n\\]){1,256})\4|([^\s\"'`,;(){}\[\]<>\\]{1,256})(?![(\[]))"
-)
+_REST = rb"([\w-]{0,24})([\"']?)"
+_GIVEN = rb"(?:(['\"])((?:(?!\4)[^\r\n\\]){1,256})\4|([^\s\"'`,;(){}\[\]<>\\]{1,256})(?![(\[]))"
+_VALUE = re.compile(_REST + rb"([ \t]{0,3}(?:=>|:=|=|:)[ \t]{0,3})" + _GIVEN)
+_OPTION_VALUE = re.compile(_REST + rb"([ \t]{1,3})" + _GIVEN)
 _LETTER = re.compile(r"[A-Za-z]")
 _DIGIT = re.compile(r"[0-9]")
 _MARK = re.compile(r"[!@#$%^&*?]")
@@ -106,6 +106,8 @@ def _is_credential(value: str) -> bool:
 def _named_value(raw: bytes, start: int, end: int) -> Finding | None:
     """The value given to the name that has a secret word at `start` to `end`."""
     found = _VALUE.match(raw, end)
+    if found is None and b"--" in raw[max(0, start - _NAME_CHARACTERS) : start]:
+        found = _OPTION_VALUE.match(raw, end)
     if found is None:
         return None
     which = 5 if found[5] is not None else 6

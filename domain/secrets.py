@@ -34,10 +34,10 @@ _ROW = b"x" * LEAST_RUN
 _DIGEST = re.compile(
     rb"[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 )
-# A run that may be drawn at random: it has a digit, or it is long and its letters change their case.
-_RANDOM = re.compile(
-    rb"[A-Za-z_-]*[0-9]|(?=[A-Za-z_-]{20})[a-z_-]*[A-Z]+[a-z_-]+[A-Z]|(?=[A-Za-z_-]{32})[A-Z_-]*[a-z_-]*(?![\w-])"
-)
+_NUMERAL = re.compile(rb"[0-9]")
+# Drawn at random though without a digit: long, its letters changing their case, or longer than words.
+_MIXED = re.compile(rb"[a-z_-]*[A-Z]+[a-z_-]+[A-Z]|(?=[A-Za-z_-]{32})[A-Z_-]*[a-z_-]*\Z")
+_MIXED_BYTES = 20
 _OPERATOR = re.compile(rb"[=>:|,(]")
 _NEAR = 8  # before a value: its name's operator, quotes and spaces
 _NAME_BACK = 72  # before a value: the longest name, twenty characters, an operator, quotes
@@ -87,12 +87,15 @@ def _find(raw: bytes, rules: RuleSet) -> list[Finding]:
 def _by_rule(raw: bytes, rules: RuleSet) -> Iterator[Finding]:
     row = raw.translate(_RUN)
     searched: dict[str, int] = {}
+    words: set[bytes] = set()  # seen, and nothing but words
     start = row.find(_ROW)
     while start >= 0:
         end = row.find(b" ", start, start + _WINDOW)
         if end < 0:
             end = start + _STEP if len(raw) > start + _WINDOW else len(raw)
-        if _RANDOM.match(raw, start, end):
+        if (run := raw[start:end]) in words:
+            pass
+        elif _NUMERAL.search(run) or (len(run) >= _MIXED_BYTES and _MIXED.match(run)):
             joined = _JOINED_BACK if raw[start - 1 : start] in _JOINTS else 0
             if not _DIGEST.fullmatch(raw, start, end):
                 for hit in rules.tokens.finditer(raw, max(0, start - joined), end):
@@ -101,6 +104,8 @@ def _by_rule(raw: bytes, rules: RuleSet) -> Iterator[Finding]:
                 yield from _named(raw, start - joined, start, end, rules)
         elif first := rules.tokens.match(raw, start):
             yield from _of_token(raw, first, start, rules, searched)
+        else:
+            words.add(run)
         start = row.find(_ROW, end)
 
 
