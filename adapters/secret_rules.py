@@ -1,7 +1,7 @@
 """The rules by which secrets are known: gitleaks' own set, kept as data, and the ledger's token.
 
-The file is gitleaks' `config/gitleaks.toml` as published, its licence beside it: to renew it, replace
-it. It is read when the first text is looked at, not before: it takes about a twentieth of a second.
+The file is gitleaks' `config/gitleaks.toml` as published (commit b58d3f1, July 2026), its licence beside
+it: to renew it, replace it. It is read when the first text is looked at, not before: it takes about a twentieth of a second.
 """
 
 import tomllib

@@ -218,7 +218,8 @@ class Ledger:
         """
         stream = artifact_stream(kind, key)
         redactions: tuple[Redaction, ...] = ()
-        if not isinstance(content, Uploaded):
+        if unless_same and not isinstance(content, Uploaded):
+            # What is compared is what would be recorded.
             policy = partial(self.secret_policy, project)
             content, redactions = screen_content(content, media_type, policy)
         if isinstance(content, Uploaded):
@@ -243,10 +244,14 @@ class Ledger:
         )
         if not proposed:
             return self._first_answer(project, request_key) or Receipt(entries=())
+        data = msgspec.to_builtins(proposed[0])
+        if not isinstance(content, Uploaded):
+            # The door says what they are, once it has looked for secrets.
+            del data["digest"], data["size_bytes"]
         event = EventInput(
             stream=stream,
             type="ArtifactWritten",
-            data=msgspec.to_builtins(proposed[0]),
+            data=data,
             id=event_id,
             content=None if isinstance(content, Uploaded) else content,
         )

@@ -51,6 +51,7 @@ _PLACEHOLDER = re.compile(
     r"""
       [*xX.\u2022\u2026_#?-]*                              # ***, xxx, …
     | [<\[({].*[>\])}]                                     # <token>, [hidden], {password}
+    | sha(?:1|256|384|512)[:-].*                           # a digest is none, it names one
     | \$.* | %.*                                           # ${TOKEN}, $(cat file), %s, %TOKEN%
     | .*(?:example|placeholder|redacted|changeme|change[_-]me|masked|removed|insert).*
     | (?:your|my|our|the|some|any|a|an)[_ -].*

@@ -197,9 +197,12 @@ def test_a_ledger_that_replaces_says_where(
         )
         assert put.status_code == 201, put.text
         assert put.json()["redactions"] == [
-            {"pointer": "/content", "rule": "deedbook-token"},
             {"pointer": "/title", "rule": "github-pat"},
+            {"pointer": "/content", "rule": "deedbook-token"},
         ]
+        same = {"content": f"# A\n{OWN}\n", "unless_same": True}
+        again = http.post(f"/v1/projects/{project}/artifacts/PRD/main/versions", json=same)
+        assert (again.status_code, again.json()["written"]) == (200, False), again.text
         patched = http.patch(f"/v1/projects/{project}", json={"title": f"T {GITHUB}"})
         assert patched.status_code == 200, patched.text
         changed = http.get(f"/v1/projects/{project}").json()

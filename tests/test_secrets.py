@@ -6,6 +6,7 @@ import re
 import string
 import time
 import tomllib
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -154,6 +155,14 @@ def test_known_kinds_are_named(text: str, rule: str) -> None:
 def test_what_is_no_secret_is_left_alone(text: str) -> None:
     assert find(text.encode(), RULES) == []
     assert redact_text(text, RULES) == (text, [])
+
+
+def test_the_pages_of_this_repository_have_none() -> None:
+    top = Path(__file__).parent.parent
+    pages = [*top.glob("*.md"), *top.glob("docs/*.md"), *top.glob("requirements*.txt")]
+    assert len(pages) > 10
+    for page in pages:
+        assert find(page.read_bytes(), RULES) == [], page.name
 
 
 @pytest.mark.parametrize(
