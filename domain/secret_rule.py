@@ -30,9 +30,9 @@ _LEFT_OUT = frozenset(
 _LONG_NAME = 20  # a name so long is itself a run, whatever value follows
 _NAME_BEFORE = r"[\w.-]{0,50}?"
 _NAME = re.compile(r"^(?:\(\?i\))?(?:\(\?i:)?\(\?:(.*?)\)\(\?:\[ \\t")
-# The value's end as gitleaks has it, and ours: also before a comma, a bracket or a full stop.
+# The value's end as gitleaks has it, and ours: also before a comma, a bracket that closes, a full stop.
 _END = r"""(?:[\x60'"\s;]|\\[nr]|$)"""
-_OUR_END = r"(?![\w+/=-])"
+_OUR_END = r"(?![\w+/=(-]|\.\w)"
 _TAG = 4  # a keyword so short is a token's own prefix
 _COMMON = frozenset({b"live_", b"test_", b"live_pub", b"test_pub", b"_pub"})
 

@@ -173,7 +173,8 @@ def _allows(one: Allowance, raw: bytes, match: re.Match[bytes], secret: bytes) -
         target = _before(raw, match) + match[0]
     elif one.target == "line":
         begin = raw.rfind(b"\n", max(0, match.start() - 512), match.start()) + 1
-        target = raw[max(begin, match.start() - 512) : match.end()]
+        end = raw.find(b"\n", match.end(), match.end() + 512)
+        target = raw[max(begin, match.start() - 512) : end if end >= 0 else match.end() + 512]
     if any(compiled(pattern).search(target) for pattern in one.patterns):
         return True
     return bool(one.words) and _words(one.words).search(secret) is not None

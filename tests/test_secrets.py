@@ -150,6 +150,9 @@ def test_known_kinds_are_named(text: str, rule: str) -> None:
         "the passphrase is kept in vault2",
         "idempotency-key: 0198f1c2-5f1e-7a10-8f00-1234567890ab",
         "http://127.0.0.1:8000/v1/projects/x@y",
+        "import { chain_One1_Key, chain_Two2_Key } from '../chains/supported-chains1/consts';",
+        "void GLC_CreateTextureArrayOfTheFirst1Kind(void);",
+        "/assets/box.ico-" + "7a38" * 8 + ".png",
     ],
 )
 def test_what_is_no_secret_is_left_alone(text: str) -> None:
