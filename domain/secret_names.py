@@ -45,6 +45,7 @@ _JOINED = re.compile(
 _NO_SECRET_TOKEN = frozenset(
     {"bos", "continuation", "csrf", "end", "eos", "next", "pad", "page", "start", "sync", "unk"}
 )
+_NOT_ITSELF = frozenset({"digest", "fingerprint", "hash", "hashed", "public"})
 _WORKING_FOLDER = frozenset({"old"})
 
 _PLACEHOLDER = re.compile(
@@ -73,6 +74,8 @@ def is_secret_name(name: str) -> bool:
     if not words:
         return False
     last = words[-1]
+    if not _NOT_ITSELF.isdisjoint(words):
+        return False
     before = words[-2] if len(words) > 1 else ""
     if last == "token":
         return before not in _NO_SECRET_TOKEN

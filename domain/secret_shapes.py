@@ -34,6 +34,8 @@ _REST = rb"([\w-]{0,24})([\"']?)"
 _GIVEN = rb"(?:(['\"])((?:(?!\4)[^\r\n\\]){1,256})\4|([^\s\"'`,;(){}\[\]<>\\]{1,256})(?![(\[]))"
 _VALUE = re.compile(_REST + rb"([ \t]{0,3}(?:=>|:=|=|:)[ \t]{0,3})" + _GIVEN)
 _OPTION_VALUE = re.compile(_REST + rb"([ \t]{1,3})" + _GIVEN)
+_PASSWORD = re.compile(r"[\w!@#$%^&*?+-]{8,}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{32,}={0,2}")
 _LETTER = re.compile(r"[A-Za-z]")
 _DIGIT = re.compile(r"[0-9]")
 _MARK = re.compile(r"[!@#$%^&*?]")
@@ -135,8 +137,10 @@ def _is_given(name: str, option: bytes, found: re.Match[bytes], value: str) -> b
         return " " not in value
     if name.isupper():
         return found[3] in {b"=", b": "}
-    # As in an .ini file: only of passwords, and only what is no number, path or name in a program.
-    return "passw" in name.lower() and re.fullmatch(r"[\w!@#$%^&*?+-]{8,}", value) is not None
+    # As in an .ini file: what is no number, path or name in a program.
+    if _BASE64.fullmatch(value):
+        return True
+    return "passw" in name.lower() and _PASSWORD.fullmatch(value) is not None
 
 
 def _text(raw: bytes) -> str:

@@ -116,6 +116,14 @@ def test_what_a_rule_is_for_is_caught_wherever_it_stands(rule: Rule) -> None:
         ("psql --password hunter" + "2 x", "secret-looking-name"),
         ("PGPASSWORD=hunter" + "2 psql", "secret-looking-name"),
         ("password = 12345" + "6789a1234", "secret-looking-name"),
+        (
+            "aws_secret_access_key = " + "/".join([drawn(9, seed=n) for n in range(4)]) + "x/",
+            "secret-looking-name",
+        ),
+        (
+            '"secretAccessKey": "' + "+".join([drawn(9, seed=n) for n in range(4)]) + 'x/"',
+            "secret-looking-name",
+        ),
     ],
 )
 def test_known_kinds_are_named(text: str, rule: str) -> None:
@@ -187,7 +195,7 @@ def test_a_name_that_announces_a_secret_is_known(name: str) -> None:
     [
         "tokenizer", "token_count", "secret_scanning_enabled", "passwordless", "PWD", "OLDPWD", "key",
         "public_key", "next_page_token", "secret_name", "password_policy", "monkey", "max_tokens", "",
-        "keyword", "authorization_url", "cookies_enabled",
+        "keyword", "hashed_secret", "public_token", "authorization_url", "cookies_enabled",
     ],
 )  # fmt: skip
 def test_a_name_that_only_sounds_like_one_is_not(name: str) -> None:
