@@ -11,9 +11,11 @@ from domain.secret_places import Place, redact_value
 from domain.secrets import find
 
 
-def find_bytes(content: bytes, allowed: Collection[str] = ()) -> list[Finding]:
+def find_bytes(
+    content: bytes, media_type: str = "", allowed: Collection[str] = ()
+) -> list[Finding]:
     """The secrets in a content of any kind."""
-    found = find(content, secret_rules())
+    found = find(content, secret_rules(), json=media_type.endswith("json"))
     return not_allowed(content, found, allowed) if found else found
 
 
@@ -25,7 +27,7 @@ def redact_bytes(
     Raises:
         Invalid: `secret-detected`: there is one in a content that is no text, and cannot be rewritten.
     """
-    found = find_bytes(content, allowed)
+    found = find_bytes(content, media_type, allowed)
     if not found:
         return content, found
     if not is_text(content, media_type):
@@ -48,7 +50,7 @@ def screened_content(
     Raises:
         Invalid: `secret-detected`, unless they are to be replaced and can be.
     """
-    found = find_bytes(content, allowed)
+    found = find_bytes(content, media_type, allowed)
     if found and not redact:
         raise detected_in(content, found, "/content")
     clean, found = redact_bytes(content, media_type, allowed) if found else (content, found)

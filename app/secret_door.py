@@ -103,7 +103,7 @@ def screen_content(
     Raises:
         Invalid: `secret-detected`, with the line.
     """
-    found = find_bytes(content)
+    found = find_bytes(content, media_type)
     if not found:
         return content, ()
     chosen = policy()

@@ -26,7 +26,7 @@ _HEADER = re.compile(
     rb"(?i:authorization)[\"']?[ \t]{0,4}[:=][ \t]{0,4}[\"']?"
     rb"(?i:(?:bearer|basic|token|apikey|negotiate)[ \t]{1,4})?([\w.~+/=-]{8,4096})"
 )
-_COOKIE = re.compile(rb"(?i:cookie)[\"']?:[ \t]{0,4}[\"']?([\w.-]{1,64}=[^;\s\"']{8,4096})")
+_COOKIE = re.compile(rb"(?i:cookie)[\"']?:[ \t]{0,4}[\"']?([\w.-]{1,64}=[^;\s\"'\\]{8,4096})")
 _WORDS = (b"passw", b"passphr", b"secret", b"token", b"key", b"pwd", b"credential")
 _NAME = re.compile(rb"[\w.-]")
 _NAME_CHARACTERS = 48
@@ -34,6 +34,7 @@ _REST = rb"([\w-]{0,24})([\"']?)"
 _GIVEN = rb"(?:(['\"])((?:(?!\4)[^\r\n\\]){1,256})\4|([^\s\"'`,;(){}\[\]<>\\]{1,256})(?![(\[]))"
 _VALUE = re.compile(_REST + rb"([ \t]{0,3}(?:=>|:=|=|:)[ \t]{0,3})" + _GIVEN)
 _OPTION_VALUE = re.compile(_REST + rb"([ \t]{1,3})" + _GIVEN)
+_MEMBER = re.compile(rb'([^"\\]{0,48})"\s{0,8}:\s{0,8}"((?:[^"\\]|\\.){1,4096})"')
 _PASSWORD = re.compile(r"[\w!@#$%^&*?+-]{8,}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{32,}={0,2}")
 _LETTER = re.compile(r"[A-Za-z]")
@@ -42,8 +43,11 @@ _MARK = re.compile(r"[!@#$%^&*?]")
 _LEAST_CHARACTERS = 6
 
 
-def shapes(raw: bytes, lower: bytes) -> Iterator[Finding]:
-    """What is found in `raw`; `lower` is the same in lower case."""
+def shapes(raw: bytes, lower: bytes, *, json: bool = False) -> Iterator[Finding]:
+    """What is found in `raw`; `lower` is the same in lower case.
+
+    Of JSON, a member with a secret-looking name counts whatever its text looks like.
+    """
     if b"PRIVATE KEY" in raw:
         yield from _private_keys(raw)
     if b"://" in raw:
@@ -56,6 +60,8 @@ def shapes(raw: bytes, lower: bytes) -> Iterator[Finding]:
         at = lower.find(word)
         while at >= 0:
             found = _named_value(raw, at, at + len(word))
+            if found is None and json:
+                found = _member(raw, at, at + len(word))
             if found is not None:
                 yield found
             at = lower.find(word, at + len(word) if found is None else found.end)
@@ -123,6 +129,18 @@ def _named_value(raw: bytes, start: int, end: int) -> Finding | None:
     if not is_secret_name(name) or not _is_given(name, option, found, value):
         return None
     return Finding(NAMED_VALUE, found.start(which), found.end(which), f"The value of {name[-64:]}.")
+
+
+def _member(raw: bytes, start: int, end: int) -> Finding | None:
+    """The text of the JSON member whose name has a secret word at `start` to `end`."""
+    found = _MEMBER.match(raw, end)
+    begin = raw.rfind(b'"', max(0, start - _NAME_CHARACTERS), start) + 1
+    if found is None or begin == 0:
+        return None
+    name = _text(raw[begin : found.end(1)])
+    if not is_secret_name(name) or is_placeholder(_text(found[2])):
+        return None
+    return Finding(NAMED_VALUE, found.start(2), found.end(2), f"The value of {name}.")
 
 
 def _is_given(name: str, option: bytes, found: re.Match[bytes], value: str) -> bool:

@@ -53,16 +53,16 @@ _WINDOW = 8 * 1024  # a text without any break is searched in windows of this si
 _STEP = 4 * 1024  # each so far after the last one
 
 
-def find(raw: bytes, rules: RuleSet) -> list[Finding]:
-    """The secrets in `raw`, in order and without overlaps."""
+def find(raw: bytes, rules: RuleSet, *, json: bool = False) -> list[Finding]:
+    """The secrets in `raw`, in order and without overlaps; it may be known to be JSON."""
     if len(raw) <= PIECE_BYTES + OVERLAP_BYTES:
-        return _find(raw, rules)
+        return _find(raw, rules, json=json)
     found: list[Finding] = []
     for start in range(0, len(raw), PIECE_BYTES):
         piece = raw[start : start + PIECE_BYTES + OVERLAP_BYTES]
         found += [
             Finding(one.rule, one.start + start, one.end + start, one.description)
-            for one in _find(piece, rules)
+            for one in _find(piece, rules, json=json)
         ]
     return distinct(found)
 
@@ -79,8 +79,8 @@ def redact_text(text: str, rules: RuleSet) -> tuple[str, list[Finding]]:
     return (raw.decode("utf-8", "surrogatepass") if found else text), found
 
 
-def _find(raw: bytes, rules: RuleSet) -> list[Finding]:
-    found = [*shapes(raw, raw.lower()), *_by_rule(raw, rules)]
+def _find(raw: bytes, rules: RuleSet, *, json: bool) -> list[Finding]:
+    found = [*shapes(raw, raw.lower(), json=json), *_by_rule(raw, rules)]
     return distinct(found) if found else found
 
 
@@ -164,7 +164,9 @@ def _finding(raw: bytes, rule: Rule, match: re.Match[bytes]) -> Finding | None:
         return None
     if rule.id == GENERIC and _DIGEST.fullmatch(secret) and not _has_secret_name(raw, match):
         return None
-    return Finding(rule.id, match.start(group), match.end(group), rule.description)
+    # A backslash at the end begins an escape of the text around: replacing half of it would break that.
+    end = match.end(group) - (len(secret) - len(secret.rstrip(b"\\")))
+    return Finding(rule.id, match.start(group), end, rule.description)
 
 
 def _allows(one: Allowance, raw: bytes, match: re.Match[bytes], secret: bytes) -> bool:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given, strategies
 
 from adapters.secret_rules import FILE, secret_rules
+from app.redaction import redact_bytes
 from domain.secret_finding import fingerprint, line_of
 from domain.secret_names import is_placeholder, is_secret_name
 from domain.secret_places import redact_value
@@ -241,6 +243,42 @@ def test_a_secret_argument_of_a_command_is_found(command: list[str], at: int, le
 )  # fmt: skip
 def test_an_ordinary_command_is_left_alone(command: list[str]) -> None:
     assert redact_value(command, RULES) == (command, [])
+
+
+def test_of_json_a_member_counts_whatever_its_text_looks_like() -> None:
+    raw = b'{"db": {"user": "ada", "password": "p\\"lain words", "passwordless": "no"}, "token": "***"}'
+    assert find(raw, RULES) == []
+    [found] = find(raw, RULES, json=True)
+    assert raw[found.start : found.end] == b'p\\"lain words'
+    clean, _ = redact_bytes(raw, "application/json")
+    assert msgspec.json.decode(clean)["db"]["password"] == "[redacted:secret-looking-name]"
+    assert find(clean, RULES, json=True) == []
+
+
+@pytest.mark.parametrize("rule", RULES.rules, ids=lambda rule: rule.id)
+def test_json_without_its_secrets_is_still_json(rule: Rule) -> None:
+    for seed in SEEDS:
+        text = f'say "{planted(rule, seed).decode("latin-1")}", then\n"{JWT}"\tor: {PRIVATE}'
+        raw = msgspec.json.encode({"log": [text, f"Cookie: a={drawn(12)}" + '"']})
+        clean, found = redact_bytes(raw, "application/json")
+        assert len(found) > 2
+        msgspec.json.decode(clean)
+
+
+@given(
+    strategies.recursive(
+        strategies.none() | strategies.text() | strategies.integers() | strategies.booleans(),
+        lambda inner: strategies.lists(inner) | strategies.dictionaries(strategies.text(), inner),
+        max_leaves=12,
+    )
+)
+def test_a_value_without_its_secrets_has_none(value: object) -> None:
+    clean, places = redact_value({"password": value, "command": ["--token", value]}, RULES)
+    again, left = redact_value(clean, RULES)
+    assert [one for one in left if not one.in_name] == []
+    assert again == clean
+    if not places:
+        assert clean == {"password": value, "command": ["--token", value]}
 
 
 def test_a_finding_says_where_and_never_what() -> None:
