@@ -7,13 +7,14 @@ should be able to fail because of what the event says.
 import hashlib
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import msgspec
 
 from app.secret_door import PolicyOf, refuse, screen_event
 from domain import artifact, canonical
-from domain.citation import check_citations
+from domain.citing import check_citations
 from domain.digest import format_digest, parse_digest
 from domain.errors import DeedbookError, Invalid, TooLarge
 from domain.events import (
@@ -22,16 +23,20 @@ from domain.events import (
     ArtifactWritten,
     Content,
     EventData,
+    PolicyChanged,
     ProjectCreated,
-    contents_of,
+    named_contents,
     read_data,
 )
 from domain.log import MAX_BLOB_BYTES
 from domain.names import ArtifactStream, RunStream, Stream, parse_stream
+from domain.run_records import check_record
 from domain.secret_places import Redaction
+from domain.typed_documents import KIND_OF_RECORD, check_document
 
 MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}")
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+MEDIA_TYPE_OF_DOCUMENTS = "application/json"
 CONTENT = "/content"
 """Where the content of an event stands, beside its data."""
 
@@ -89,13 +94,15 @@ def check_event(
         value = _with_content(given.type, value, brought, sha256)
     data = read_data(given.type, value)
     _check_place(stream, given.stream, data)
-    for content in contents_of(data):
-        _check_content(content, "/data" if content is data else "/data/content")
+    for place, content in named_contents(data):
+        _check_content(content, f"/data{place}")
     if isinstance(data, ArtifactWritten):
         raw = brought
         if raw is None and _is_checked(data, stream):
             raw = uploaded(parse_digest(data.digest))
         data = _check_artifact(data, stream, raw)
+    elif isinstance(stream, RunStream):
+        _check_run_record(data, brought, uploaded)
     return Checked(stream, given.stream, data, given.id or new_id(), brought, sha256, redactions)
 
 
@@ -154,6 +161,12 @@ def _check_place(stream: Stream, name: str, data: EventData) -> None:
         raise Invalid(
             "validation-failed", "A project is created by POST /v1/projects.", pointer="/type"
         )
+    if isinstance(data, PolicyChanged):
+        raise Invalid(
+            "validation-failed",
+            "A policy is changed by PATCH /v1/projects/{project}/policy, by an administrator.",
+            pointer="/type",
+        )
     if isinstance(data, ArtifactWritten):
         fits = isinstance(stream, ArtifactStream)
     elif isinstance(data, PROJECT_EVENTS):
@@ -202,14 +215,14 @@ def _check_artifact(
     if content is not None and data.media_type.startswith("text/"):
         text = _text(content)
     if isinstance(stream, ArtifactStream) and stream.kind in artifact.IMPLEMENTATION_KINDS:
-        if data.media_type != "application/json":
+        if data.media_type != MEDIA_TYPE_OF_DOCUMENTS:
             raise Invalid(
                 "validation-failed",
                 f"A {stream.kind} is application/json.",
                 pointer="/data/media_type",
             )
         if content is not None:
-            _check_json(content)
+            _check_document(stream.kind, content)
     try:
         check_citations(data.citations)
         decided = artifact.decide(
@@ -231,9 +244,29 @@ def _check_artifact(
     return decided[0]
 
 
-def _check_json(content: bytes) -> None:
+def _check_run_record(
+    data: EventData, content: bytes | None, uploaded: Callable[[bytes], bytes | None]
+) -> None:
+    """The grammar of `domain.run_records`, and the schema of the record's document."""
+    pointed("/data", partial(check_record, data))
+    kind = KIND_OF_RECORD.get(type(data))
+    document = getattr(data, "content", None)
+    if kind is None or not isinstance(document, Content):
+        return
+    if document.media_type != MEDIA_TYPE_OF_DOCUMENTS:
+        raise Invalid(
+            "validation-failed",
+            f"The content of a {type(data).__name__} is application/json.",
+            pointer="/data/content/media_type",
+        )
+    raw = uploaded(parse_digest(document.digest)) if content is None else content
+    if raw is not None:
+        _check_document(kind, raw)
+
+
+def _check_document(kind: str, content: bytes) -> None:
     try:
-        canonical.read(content)
+        check_document(kind, content)
     except DeedbookError as error:
         error.pointer = CONTENT
         raise

@@ -4,7 +4,7 @@ Each takes a named project, decides with the rules of `domain`, and appends. It 
 """
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -26,8 +26,10 @@ from domain.errors import DeedbookError, Invalid, NotFound, StaleVersion, TooLar
 from domain.events import (
     MAX_ACTOR_CHARACTERS,
     EventData,
+    PolicyChanged,
     ProjectChanged,
     ProjectCreated,
+    Recorded,
     Source,
     contents_of,
     parse,
@@ -47,8 +49,10 @@ from domain.names import (
     check_project,
     parse_stream,
 )
+from domain.policy import Policy, policy_of
+from domain.policy_rules import decide as decide_policy
 from domain.secret_places import Redaction
-from domain.secret_policy import REFUSE, SecretPolicy
+from domain.secret_policy import SecretPolicy
 
 APPEND_ATTEMPTS = 64
 """Of an append to a run: of several callers at once one is first, and the others decide anew."""
@@ -181,7 +185,7 @@ class Ledger:
             check_stream(name, "/preconditions")
         request = self._request(project, checked, actor, versions, key)
         if any(isinstance(one.stream, RunStream) for one in checked):
-            receipt = self._append_to_runs(request, checked, versions)
+            receipt = self._append_to_runs(request, checked, actor, versions)
         else:
             receipt = self.log.append(request)
         return _with_redactions(
@@ -295,9 +299,10 @@ class Ledger:
         screen_content(content, "application/octet-stream", policy, named=True)
         return format_digest(self.uploads.stage(project, content))
 
-    def secret_policy(self, project: str) -> SecretPolicy:  # noqa: ARG002 -- until there is a choice
+    def secret_policy(self, project: str) -> SecretPolicy:
         """What the project does with a secret that comes to its door."""
-        return REFUSE
+        _, policy = self.policy(project)
+        return SecretPolicy(policy.secrets, frozenset(policy.allowed_secrets))
 
     def position(self, project: str, at: int | None) -> int:
         """The position to read at: `at`, or the newest one.
@@ -317,7 +322,11 @@ class Ledger:
         return at
 
     def _append_to_runs(
-        self, request: Append, checked: Sequence[Checked], preconditions: Mapping[str, int]
+        self,
+        request: Append,
+        checked: Sequence[Checked],
+        actor: str,
+        preconditions: Mapping[str, int],
     ) -> Receipt:
         """Decide on each run's present state, and try again when somebody was faster."""
         for attempt in range(APPEND_ATTEMPTS):
@@ -326,12 +335,18 @@ class Ledger:
                 return recalled
             expected = dict(preconditions)
             states: dict[str, run.RunState] = {}
+            policy = run.DEFAULT_POLICY
+            if any(isinstance(one.data, run.UNDER_POLICY) for one in checked):
+                # A policy that becomes stricter meanwhile is not slipped past: decide anew.
+                version, policy = self.policy(request.project)
+                expected.setdefault("project", version)
             for index, one in enumerate(checked):
                 if isinstance(one.stream, RunStream):
                     state = states.get(one.name) or self._run_state(request.project, one.name)
                     expected.setdefault(one.name, state.version)
-                    event = pointed(f"/events/{index}", partial(run.decide, state, one.data))
-                    states[one.name] = run.evolve(state, event)
+                    decide = partial(_decide, state, one.data, actor, policy)
+                    event = pointed(f"/events/{index}", decide)
+                    states[one.name] = run.evolve(state, event, actor)
             try:
                 return self.log.append(
                     msgspec.structs.replace(request, expected=tuple(sorted(expected.items())))
@@ -341,12 +356,51 @@ class Ledger:
                     raise
         raise AssertionError
 
+    def policy(self, project: str, at: int | None = None) -> tuple[int, Policy]:
+        """The version of the stream `project`, and the policy that it tells at a position."""
+        events = [event.data for event in self.stream_events(project, "project", at)]
+        return len(events), policy_of(events)
+
+    def change_policy(
+        self,
+        project: str,
+        change: PolicyChanged,
+        *,
+        actor: str,
+        expected: int | None = None,
+        key: RequestKey | None = None,
+    ) -> Receipt:
+        """Change what the project demands; no entries when it demands that already.
+
+        Raises:
+            Invalid: `validation-failed`.
+            StaleVersion: `version-conflict`.
+        """
+        version, present = self.policy(project)
+        proposed = decide_policy(present, change)
+        if not proposed:
+            return self._first_answer(project, key) or Receipt(entries=())
+        request = self._request(
+            project,
+            [self._checked("project", proposed[0], refuse)],
+            actor,
+            {"project": version if expected is None else expected},
+            key,
+        )
+        return self.log.append(request)
+
+    def stream_events(self, project: str, stream: str, at: int | None = None) -> Iterator[Recorded]:
+        """The events of one stream up to a position, in order."""
+        upto, version = self.position(project, at), 0
+        while page := self.log.stream(project, stream, version, STREAM_PAGE, upto):
+            for entry in page:
+                yield parse(entry.line)
+            version = page[-1].version
+
     def _run_state(self, project: str, stream: str) -> run.RunState:
         state = run.RunState()
-        upto = self.log.head(project).size
-        while page := self.log.stream(project, stream, state.version, STREAM_PAGE, upto):
-            for entry in page:
-                state = run.evolve(state, parse(entry.line).data)
+        for event in self.stream_events(project, stream):
+            state = run.evolve(state, event.data, event.actor)
         return state
 
     def _checked(self, name: str, data: EventData, policy: PolicyOf) -> Checked:
@@ -436,3 +490,13 @@ def _with_redactions(receipt: Receipt, redactions: Sequence[Redaction]) -> Recei
 def _own(pointer: str) -> str:
     """A pointer into a batch of one, for a caller who gave no batch."""
     return pointer.removeprefix("/events/0").removeprefix("/data")
+
+
+def _decide(state: run.RunState, event: EventData, actor: str, policy: Policy) -> EventData:
+    """The rules of a run; a pointer of theirs is one into the event's data."""
+    try:
+        return run.decide(state, event, actor, policy)
+    except DeedbookError as error:
+        if error.pointer is not None:
+            error.pointer = f"/data{error.pointer}"
+        raise

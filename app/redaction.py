@@ -93,8 +93,8 @@ def _refusal(rule: str, description: str, secret: str, pointer: str | None, wher
     return Invalid(
         "secret-detected",
         f"In {where} stands what looks like a secret, by the rule {rule}: {description} "
-        "Nothing was recorded. Remove it, and revoke it if it is real; if it is none, let the "
-        f"project's policy allow its fingerprint {secret}.",
+        "Nothing was recorded. Remove it, and revoke it if it is real; if it is none, add its "
+        f"fingerprint to allowed_secrets in the project's policy: {secret}.",
         pointer=pointer,
         members={"rule": rule, "fingerprint": secret},
     )

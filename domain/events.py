@@ -14,6 +14,7 @@ import msgspec
 from domain import canonical
 from domain.citation import Citation
 from domain.errors import Damaged, Invalid, TooLarge
+from domain.verification import CheckSummary
 
 MAX_LINE_BYTES = 65_535  # a tile entry has a 16-bit length (C2SP tlog-tiles)
 MAX_ACTOR_CHARACTERS = 256
@@ -65,11 +66,16 @@ class ProjectChanged(EventData, frozen=True):
 
 
 class ArtifactWritten(Content, frozen=True):
-    """A version of an artifact was written; its version is the stream's version."""
+    """A version of an artifact was written; its version is the stream's version.
+
+    Attributes:
+        original: The uploaded file whose text this is, such as a PDF.
+    """
 
     title: str | None = None
     citations: tuple[Citation, ...] = ()
     source: Source | None = None
+    original: Content | None = None
 
 
 class ArtifactErased(EventData, frozen=True):
@@ -79,6 +85,70 @@ class ArtifactErased(EventData, frozen=True):
     artifact_version: int
     digest: str
     reason: str
+
+
+class PolicyChanged(EventData, frozen=True):
+    """The project's policy was changed (`domain.policy`); what is left away stays as it was.
+
+    Attributes:
+        guarded_scopes: Scopes of side effects that need an approval, such as `destroy.*`.
+        four_eyes: Nobody may approve what they asked for, or do what only they approved.
+        production: The environments to which a deployment must be backed by a side effect.
+        secrets: What becomes of an event in which a secret is found.
+        allowed_secrets: Fingerprints of findings that a person has judged to be none.
+    """
+
+    guarded_scopes: tuple[str, ...] | None = None
+    four_eyes: bool | None = None
+    production: tuple[str, ...] | None = None
+    secrets: Literal["refuse", "replace"] | None = None
+    allowed_secrets: tuple[str, ...] | None = None
+
+
+class Resource(EventData, frozen=True):
+    """A thing outside, by the id that the outside gave it.
+
+    Attributes:
+        kind: Such as `pull-request`, `deployment`, `database`.
+        provider: Whose id it is, such as `github`.
+        region: Where it lies, in the provider's words.
+    """
+
+    kind: str
+    id: str
+    provider: str | None = None
+    url: str | None = None
+    region: str | None = None
+
+
+class Parameter(EventData, frozen=True):
+    """A parameter by name; of a secret one, only that it was there."""
+
+    name: str
+    value: str = ""
+    redacted: bool = False
+
+
+class StepValue(EventData, frozen=True):
+    """What went into a step or came out of it: a text, a content, or a version of an artifact."""
+
+    name: str
+    value: str | None = None
+    content: Content | None = None
+    artifact: ArtifactVersionName | None = None
+
+
+class ApprovalSignature(EventData, frozen=True):
+    """An approver's own signature over `domain.approval.statement`.
+
+    Attributes:
+        format: `sshsig` (OpenSSH PROTOCOL.sshsig, armored) or `dsse` (an envelope as JSON).
+        key_id: As the approver's tool calls the key, such as `SHA256:…`.
+    """
+
+    format: Literal["sshsig", "dsse"]
+    value: str
+    key_id: str | None = None
 
 
 class RunCreated(EventData, frozen=True):
@@ -97,10 +167,11 @@ class RunStarted(EventData, frozen=True):
 
 
 class RunPaused(EventData, frozen=True):
-    """The run waits for an approval or for something outside."""
+    """The run waits for an approval, which may be named, or for something outside."""
 
     waiting_for: Literal["approval", "external"]
     reason: str = ""
+    approval: str | None = None
 
 
 class RunResumed(EventData, frozen=True):
@@ -114,55 +185,89 @@ class RunFinished(EventData, frozen=True):
     reason: str = ""
 
 
+class StepStarted(EventData, frozen=True):
+    """A step of the run began; `attempt` counts from 1."""
+
+    step: str
+    attempt: int = 1
+    title: str = ""
+    inputs: tuple[StepValue, ...] = ()
+
+
+class StepFinished(EventData, frozen=True):
+    """An attempt of a step ended."""
+
+    step: str
+    outcome: Literal["succeeded", "failed", "canceled"]
+    attempt: int = 1
+    outputs: tuple[StepValue, ...] = ()
+    error: str = ""
+
+
 class PlanRecorded(EventData, frozen=True):
-    """The implementation plan of a run."""
+    """The implementation plan of a run, as content (`domain.plan`)."""
 
     content: Content
     artifacts: tuple[ArtifactVersionName, ...] = ()
 
 
 class PatchSetRecorded(EventData, frozen=True):
-    """Commits made in a run: SHAs in order, and a diff manifest as content."""
+    """Commits made in a run: SHAs in order, a diff manifest as content, the bytes as a patch."""
 
     commits: tuple[str, ...]
     content: Content
     repository: str | None = None
     base_commit: str | None = None
+    head_commit: str | None = None
+    patch: Content | None = None
 
 
 class VerificationRecorded(EventData, frozen=True):
-    """A check was run: lint, types, tests, build, migrations."""
+    """Checks were run: lint, types, tests, build, migrations.
+
+    Attributes:
+        content: The report (`domain.verification`), with every finding.
+        checks: The same in short.
+        sources: The files that the tools wrote, as they were.
+    """
 
     result: Literal["PASSED", "WARNED", "FAILED"]
     name: str | None = None
     commit: str | None = None
     content: Content | None = None
+    checks: tuple[CheckSummary, ...] = ()
+    sources: tuple[Content, ...] = ()
 
 
 class TranscriptRecorded(EventData, frozen=True):
-    """A command was run; its output is the content."""
+    """A command was run; its output is the content, or the start of it when `truncated`."""
 
     command: tuple[str, ...]
     exit_code: int
     duration_ms: int
     content: Content
+    truncated: bool = False
+    step: str | None = None
 
 
 class ApprovalRequested(EventData, frozen=True):
-    """Somebody is asked to allow something."""
+    """Somebody is asked to allow something; with `effect`, that one side effect only."""
 
     approval: str
     scope: str
     intent: str
+    effect: str | None = None
 
 
 class ApprovalRecorded(EventData, frozen=True):
-    """An approval was granted or rejected."""
+    """An approval was granted or rejected; `approver` is who did, where it is not the actor."""
 
     decision: Literal["approved", "rejected"]
     approval: str | None = None
     scope: str | None = None
     reason: str = ""
+    approver: str | None = None
+    signature: ApprovalSignature | None = None
 
 
 class SideEffectIntended(EventData, frozen=True):
@@ -172,6 +277,8 @@ class SideEffectIntended(EventData, frozen=True):
     scope: str
     intent: str
     approval: str | None = None
+    target: Resource | None = None
+    parameters: tuple[Parameter, ...] = ()
 
 
 class SideEffectFinished(EventData, frozen=True):
@@ -180,10 +287,28 @@ class SideEffectFinished(EventData, frozen=True):
     effect: str
     outcome: Literal["succeeded", "failed", "unknown"]
     external_ids: tuple[str, ...] = ()
+    resources: tuple[Resource, ...] = ()
+    error: str = ""
+
+
+class InfrastructureRecorded(EventData, frozen=True):
+    """What the run's infrastructure is: resources by their ids, never a secret."""
+
+    provider: str
+    resources: tuple[Resource, ...] = ()
+    content: Content | None = None
 
 
 class DeploymentRecorded(EventData, frozen=True):
-    """Something was deployed."""
+    """Something was deployed, promoted or rolled back.
+
+    Attributes:
+        deployment: The provider's id.
+        effect: The side effect by which it happened.
+        promoted_from: The deployment that was promoted, if nothing new was built.
+        rolled_back_from: The deployment that this one took the place of.
+        content: Its provenance (`domain.deployment`).
+    """
 
     provider: str
     environment: str
@@ -191,9 +316,13 @@ class DeploymentRecorded(EventData, frozen=True):
     outcome: Literal["succeeded", "failed", "rolled_back"]
     deployment: str | None = None
     url: str | None = None
+    effect: str | None = None
+    promoted_from: str | None = None
+    rolled_back_from: str | None = None
+    content: Content | None = None
 
 
-PROJECT_EVENTS: tuple[type[EventData], ...] = (ProjectCreated, ProjectChanged)
+PROJECT_EVENTS: tuple[type[EventData], ...] = (ProjectCreated, ProjectChanged, PolicyChanged)
 ARTIFACT_EVENTS: tuple[type[EventData], ...] = (ArtifactWritten,)
 ERASURE_EVENTS: tuple[type[EventData], ...] = (ArtifactErased,)
 RUN_EVENTS: tuple[type[EventData], ...] = (
@@ -202,6 +331,8 @@ RUN_EVENTS: tuple[type[EventData], ...] = (
     RunPaused,
     RunResumed,
     RunFinished,
+    StepStarted,
+    StepFinished,
     PlanRecorded,
     PatchSetRecorded,
     VerificationRecorded,
@@ -210,6 +341,7 @@ RUN_EVENTS: tuple[type[EventData], ...] = (
     ApprovalRecorded,
     SideEffectIntended,
     SideEffectFinished,
+    InfrastructureRecorded,
     DeploymentRecorded,
 )
 
@@ -334,8 +466,23 @@ def read_data(type_name: str, value: object) -> EventData:
 
 
 def contents_of(data: EventData) -> tuple[Content, ...]:
-    """The blobs that an event's data refers to."""
-    if isinstance(data, Content):
-        return (data,)
-    content = getattr(data, "content", None)
-    return (content,) if isinstance(content, Content) else ()
+    """The blobs that an event's data refers to, in the order of `named_contents`."""
+    return tuple(content for _, content in named_contents(data))
+
+
+def named_contents(data: EventData) -> tuple[tuple[str, Content], ...]:
+    """The blobs that an event's data refers to, each with its place: a JSON Pointer into the data."""
+    if isinstance(data, ArtifactWritten):
+        return (("", data), ("/original", data.original)) if data.original else (("", data),)
+    found: list[tuple[str, Content]] = []
+    for name in ("content", "patch"):
+        content = getattr(data, name, None)
+        if isinstance(content, Content):
+            found.append((f"/{name}", content))
+    for name in ("sources", "inputs", "outputs"):
+        for index, one in enumerate(getattr(data, name, ())):
+            content = one if isinstance(one, Content) else one.content
+            if content is not None:
+                place = f"/{name}/{index}"
+                found.append((place if content is one else f"{place}/content", content))
+    return tuple(found)

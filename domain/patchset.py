@@ -141,7 +141,25 @@ def read_patchset(raw: bytes) -> PatchSet:
             raise Damaged("patchset-malformed", "The patch set is not in canonical form.")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Damaged("patchset-malformed", f"This is not a patch set: {error}.") from None
+    for change in found.diff_manifest:
+        if not _stays_inside(change.path):
+            raise Damaged(
+                "patchset-malformed",
+                f"The patch set changes {change.path[:80]!r}, which is no path in a repository.",
+            )
     return found
+
+
+def _stays_inside(path: str) -> bool:
+    """Whether git would take this path into a tree: relative, and never up or into its own folder."""
+    try:
+        segments = path_bytes(path).split(b"/")
+    except Invalid:
+        return False
+    return not any(
+        segment in {b"", b".", b".."} or b"\0" in segment or segment.lower() == b".git"
+        for segment in segments
+    )
 
 
 def subject_of(message: str, limit: int = 200) -> str:

@@ -120,7 +120,7 @@ class Source(IntEnum):
     LEAVES = 3
 
 
-class Member(msgspec.Struct, frozen=True):
+class Member(msgspec.Struct, frozen=True, gc=False):
     """One file of the export; `path` is relative to the top folder.
 
     Attributes:
@@ -213,7 +213,7 @@ def select(scope: Scope, run_events: Iterable[EventData]) -> Selection:
     return Selection(scope, frozenset(streams), frozenset(versions))
 
 
-class _Version(msgspec.Struct, frozen=True):
+class _Version(msgspec.Struct, frozen=True, gc=False):
     name: ArtifactStream
     version: int
     position: int
@@ -230,7 +230,7 @@ class _CitationsFile(msgspec.Struct, frozen=True):
     citations: msgspec.Raw
 
 
-class _Planned(msgspec.Struct, frozen=True):
+class _Planned(msgspec.Struct, frozen=True, gc=False):
     """A member of the payload with what the manifest says of it."""
 
     member: Member
@@ -374,10 +374,9 @@ class BundleFold:
     def _plan_run(
         self, run: str, fold: RunFold, planned: list[_Planned], erased: list[ErasedContent]
     ) -> None:
-        paths: dict[int, str] = {}
+        paths: dict[str, str] = {}
         for file in fold.files:
-            path = f"data/runs/{run}/{file.word}.v{file.version}"
-            path += f".{_extension(file.content.media_type)}"
+            path = f"data/runs/{run}/{file.name}.{_extension(file.content.media_type)}"
             described = Described(
                 what="record",
                 run=run,
@@ -387,7 +386,7 @@ class BundleFold:
             )
             size_bytes = file.content.size_bytes
             if self._plan_blob(path, file.sha256, size_bytes, described, planned, erased):
-                paths[file.version] = path
+                paths[file.name] = path
         summary = fold.encode(paths, self._erased)
         described = Described(what="run", run=run)
         planned.append(_made(f"data/runs/{run}/bundle.json", summary, described))

@@ -11,7 +11,7 @@ from domain.errors import Invalid
 from domain.names import check_kind, check_run_id, unescape_key
 from projections import manifest as lists
 from projections.bundle import EXTENSIONS
-from projections.bundle_runs import OTHER_WORD, WORDS
+from projections.bundle_runs import OTHER_WORD, PLACE_WORDS, WORDS
 
 _FOLDER = re.compile(r"[a-z0-9][a-z0-9-]{0,68}-(?:0|[1-9][0-9]{0,17})")
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
@@ -30,7 +30,9 @@ _FIXED = frozenset(
 )
 _ENDINGS = frozenset((*EXTENSIONS.values(), "bin"))
 _JSON = frozenset({"json"})
-_WORDS = frozenset((*WORDS.values(), OTHER_WORD))
+_WORDS = frozenset((*WORDS.values(), *PLACE_WORDS.values(), OTHER_WORD))
+_SEVERAL = re.compile(r"-(?:[2-9]|[1-9][0-9]{1,3})(?=\.)")
+"""The number of a second, third … content of one record."""
 
 
 def check_path(path: str) -> None:
@@ -68,7 +70,7 @@ def _check_artifact(kind: str, name: str, endings: frozenset[str]) -> None:
 
 
 def _check_record(name: str) -> None:
-    if _stem(name, _ENDINGS) not in _WORDS:
+    if _stem(_SEVERAL.sub("", name, count=1), _ENDINGS) not in _WORDS:
         raise _invalid("a run has no such file.")
 
 

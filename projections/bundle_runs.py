@@ -1,8 +1,11 @@
 """The audit bundle of one implementation run: what it recorded, in order, and where it lies.
 
 `data/runs/<run>/bundle.json` is the summary; beside it lie the contents that the run's records
-name, as `<word>.v<n>.<extension>` with n the version of the record in the run's stream.
+name, as `<word>.v<n>.<extension>` with n the version of the record in the run's stream; of several
+with the same word in one record, the second is `<word>.v<n>-2.<extension>`.
 """
+
+from collections.abc import Mapping
 
 import msgspec
 
@@ -14,15 +17,18 @@ from domain.events import (
     Content,
     DeploymentRecorded,
     EventData,
+    InfrastructureRecorded,
     PatchSetRecorded,
     PlanRecorded,
     Recorded,
     RunCreated,
     RunFinished,
     SideEffectFinished,
+    StepFinished,
+    StepStarted,
     TranscriptRecorded,
     VerificationRecorded,
-    contents_of,
+    named_contents,
 )
 from domain.run import RunPhase, RunState, evolve
 
@@ -31,11 +37,16 @@ WORDS: dict[type[EventData], str] = {
     PatchSetRecorded: "patchset",
     VerificationRecorded: "verification",
     TranscriptRecorded: "transcript",
+    InfrastructureRecorded: "infrastructure",
+    DeploymentRecorded: "deployment",
 }
 """How the content of a record is called in its file name."""
 
 OTHER_WORD = "content"
 """For a record that is none of these."""
+
+PLACE_WORDS = {"patch": "patch", "sources": "source", "inputs": "input", "outputs": "output"}
+"""How a further content is called, by the member of the data that names it."""
 
 
 class RecordContent(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -49,7 +60,12 @@ class RecordContent(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One event of the run, in short; the whole of it is the event at `position`."""
+    """One event of the run, in short; the whole of it is the event at `position`.
+
+    Attributes:
+        content: The record's own content.
+        further: The others that it names: a patch, the tools' files, what went in and came out.
+    """
 
     position: int
     version: int
@@ -59,6 +75,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str | None = None
     outcome: str | None = None
     content: RecordContent | None = None
+    further: tuple[RecordContent, ...] = ()
 
 
 class RunBundle(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -72,11 +89,11 @@ class RunBundle(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RecordFile(msgspec.Struct, frozen=True):
-    """A content that lies beside the summary."""
+    """A content that lies beside the summary; `name` is its file's, without the extension."""
 
     version: int
     position: int
-    word: str
+    name: str
     content: Content
     sha256: bytes
 
@@ -89,28 +106,19 @@ class RunFold:
         self._state = RunState()
         self._title: str | None = None
         self._artifacts: dict[ArtifactVersionName, None] = {}
-        self._records: list[tuple[RunRecord, Content | None]] = []
+        self._records: list[tuple[RunRecord, bool, tuple[RecordFile, ...]]] = []
         self.files: list[RecordFile] = []
 
     def event(self, recorded: Recorded) -> None:
         """Take in the run's next event."""
         data = recorded.data
-        self._state = evolve(self._state, data)
+        self._state = evolve(self._state, data, recorded.actor)
         if isinstance(data, RunCreated):
             self._title = data.title
         for name in artifacts_named(data):
             self._artifacts[name] = None
-        content = next(iter(contents_of(data)), None)
-        if content is not None:
-            self.files.append(
-                RecordFile(
-                    recorded.version,
-                    recorded.position,
-                    WORDS.get(type(data), OTHER_WORD),
-                    content,
-                    parse_digest(content.digest),
-                )
-            )
+        files = _files(recorded)
+        self.files += files
         record = RunRecord(
             recorded.position,
             recorded.version,
@@ -120,45 +128,76 @@ class RunFold:
             _name(data),
             _outcome(data),
         )
-        self._records.append((record, content))
+        own = isinstance(getattr(data, "content", None), Content)
+        self._records.append((record, own, files))
 
-    def encode(self, paths: dict[int, str], erased: dict[bytes, int]) -> bytes:
+    def encode(self, paths: Mapping[str, str], erased: Mapping[bytes, int]) -> bytes:
         """The bytes of `bundle.json`.
 
         Args:
-            paths: Where each content lies, by the version of its record; erased ones are absent.
+            paths: Where each content lies, by the name of its file; erased ones are absent.
             erased: The position of erasure, by SHA-256.
         """
+        records = []
+        for record, own, files in self._records:
+            contents = tuple(
+                RecordContent(
+                    file.content.digest,
+                    file.content.media_type,
+                    file.content.size_bytes,
+                    paths.get(file.name),
+                    erased.get(file.sha256),
+                )
+                for file in files
+            )
+            records.append(
+                msgspec.structs.replace(
+                    record, content=contents[0] if own else None, further=contents[own:]
+                )
+                if contents
+                else record
+            )
         return canonical.write(
             RunBundle(
                 run=self._run,
                 phase=self._state.phase,
-                records=tuple(
-                    record
-                    if content is None
-                    else msgspec.structs.replace(
-                        record,
-                        content=RecordContent(
-                            content.digest,
-                            content.media_type,
-                            content.size_bytes,
-                            paths.get(record.version),
-                            erased.get(parse_digest(content.digest)),
-                        ),
-                    )
-                    for record, content in self._records
-                ),
+                records=tuple(records),
                 title=self._title,
                 artifacts=tuple(self._artifacts),
             )
         )
 
 
+def _files(recorded: Recorded) -> tuple[RecordFile, ...]:
+    """The contents of a record under the names of their files."""
+    own_word = WORDS.get(type(recorded.data), OTHER_WORD)
+    counts: dict[str, int] = {}
+    files = []
+    for place, content in named_contents(recorded.data):
+        word = PLACE_WORDS.get(place.split("/")[1], own_word)
+        counts[word] = counts.get(word, 0) + 1
+        number = f"-{counts[word]}" if counts[word] > 1 else ""
+        files.append(
+            RecordFile(
+                recorded.version,
+                recorded.position,
+                f"{word}.v{recorded.version}{number}",
+                content,
+                parse_digest(content.digest),
+            )
+        )
+    return tuple(files)
+
+
 def artifacts_named(data: EventData) -> tuple[ArtifactVersionName, ...]:
     """The artifact versions that a run's event names."""
-    if isinstance(data, RunCreated | PlanRecorded):
-        return data.artifacts
-    return ()
+    match data:
+        case RunCreated() | PlanRecorded():
+            return data.artifacts
+        case StepStarted(inputs=values) | StepFinished(outputs=values):
+            return tuple(one.artifact for one in values if one.artifact is not None)
+        case _:
+            return ()
 
 
 def _name(data: EventData) -> str | None:
@@ -171,6 +210,8 @@ def _name(data: EventData) -> str | None:
             return data.approval
         case SideEffectFinished():
             return data.effect
+        case StepStarted() | StepFinished():
+            return data.step
         case _:
             return None
 
@@ -181,7 +222,7 @@ def _outcome(data: EventData) -> str | None:
             return data.result
         case ApprovalRecorded():
             return data.decision
-        case RunFinished() | SideEffectFinished() | DeploymentRecorded():
+        case RunFinished() | SideEffectFinished() | DeploymentRecorded() | StepFinished():
             return data.outcome
         case _:
             return None

@@ -7,8 +7,10 @@ from domain.events import (
     ArtifactWritten,
     DeploymentRecorded,
     EventData,
+    InfrastructureRecorded,
     PatchSetRecorded,
     PlanRecorded,
+    PolicyChanged,
     ProjectChanged,
     ProjectCreated,
     Recorded,
@@ -19,6 +21,8 @@ from domain.events import (
     RunStarted,
     SideEffectFinished,
     SideEffectIntended,
+    StepFinished,
+    StepStarted,
     TranscriptRecorded,
     VerificationRecorded,
 )
@@ -45,6 +49,9 @@ def _what(data: EventData) -> str:
             return f"opened the project “{title}”"
         case ProjectChanged():
             return "changed the project's title or description"
+        case PolicyChanged():
+            changed = [name for name in PolicyChanged.__struct_fields__ if _set(data, name)]
+            return f"changed the policy: {', '.join(changed).replace('_', ' ')}"
         case ArtifactWritten(title=title, size_bytes=size, citations=citations):
             named = f"“{title}”, " if title else ""
             cited = f", {len(citations)} citations" if citations else ""
@@ -61,6 +68,11 @@ def _what(data: EventData) -> str:
             return "resumed"
         case RunFinished(outcome=outcome, reason=reason):
             return f"{outcome}{_because(reason)}"
+        case StepStarted(step=step, attempt=attempt, title=title):
+            again = f", attempt {attempt}" if attempt > 1 else ""
+            return f"began step {step}{again}{_because(title)}"
+        case StepFinished(step=step, outcome=outcome, error=error):
+            return f"step {step} {outcome}{_because(error)}"
         case PlanRecorded():
             return "recorded the plan"
         case PatchSetRecorded(commits=commits):
@@ -71,16 +83,26 @@ def _what(data: EventData) -> str:
             return f"ran {' '.join(command)}, exit code {code}"
         case ApprovalRequested(scope=scope, intent=intent):
             return f"asked to approve {scope}: {intent}"
-        case ApprovalRecorded(decision=decision, scope=scope, reason=reason):
-            return f"{decision} {scope or ''}".rstrip() + _because(reason)
+        case ApprovalRecorded(decision=decision, reason=reason):
+            named = " ".join(text for text in (data.scope, data.approval) if text)
+            who = f" in the name of {data.approver}" if data.approver else ""
+            return f"{decision} {named}".rstrip() + who + _because(reason)
         case SideEffectIntended(scope=scope, intent=intent):
             return f"is about to {scope}: {intent}"
-        case SideEffectFinished(effect=effect, outcome=outcome):
-            return f"side effect {effect} {outcome}"
+        case SideEffectFinished(effect=effect, outcome=outcome, error=error):
+            return f"side effect {effect} {outcome}{_because(error)}"
+        case InfrastructureRecorded(provider=provider, resources=resources):
+            return f"recorded {len(resources)} resources of {provider}"
         case DeploymentRecorded(environment=environment, commit=commit, outcome=outcome):
-            return f"deployed {commit[:12]} to {environment}: {outcome}"
+            verb = "promoted" if data.promoted_from else "deployed"
+            instead = f", in place of {data.rolled_back_from}" if data.rolled_back_from else ""
+            return f"{verb} {commit[:12]} to {environment}: {outcome}{instead}"
         case _:
             raise AssertionError(type(data).__name__)
+
+
+def _set(data: PolicyChanged, name: str) -> bool:
+    return getattr(data, name) is not None
 
 
 def _because(reason: str) -> str:

@@ -12,6 +12,7 @@ from app.door import EventInput
 from app.ledger import Ledger, RequestKey
 from domain.citation import Citation
 from domain.errors import DeedbookError
+from domain.events import PolicyChanged
 from tests.ledger_samples import erase, make_project
 
 LARGE = b"0123456789abcdef" * 320_000
@@ -26,6 +27,7 @@ def fill(ledger: Ledger, url: str) -> None:
         "alpha", "NOTE", "huge", LARGE, media_type="application/x-large", actor="user:ada"
     )
     _second_run(ledger)
+    ledger.change_policy("alpha", PolicyChanged(four_eyes=True), actor="user:ada")
     batch = [
         EventInput(
             stream=f"artifact/SPEC_1/{key}",
@@ -53,6 +55,9 @@ def _second_run(ledger: Ledger) -> None:
     steps: Sequence[tuple[str, dict[str, object]]] = (
         ("RunCreated", {"title": "Second run"}),
         ("RunStarted", {}),
+        ("StepStarted", {"step": "s1", "inputs": [{"name": "on", "value": "main"}]}),
+        ("StepFinished", {"step": "s1", "outcome": "succeeded"}),
+        ("InfrastructureRecorded", {"provider": "here", "resources": [{"kind": "vm", "id": "1"}]}),
         ("ApprovalRequested", {"approval": "a1", "scope": "deploy", "intent": "Go live"}),
         ("RunPaused", {"waiting_for": "approval"}),
         ("ApprovalRecorded", {"decision": "approved", "approval": "a1"}),

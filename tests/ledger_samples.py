@@ -21,10 +21,16 @@ from domain.citation import Citation
 from domain.digest import digest_of
 from domain.events import ArtifactErased
 from domain.log import Append, Proposed
+from domain.plan import Task, plan_document
 
 HOST = "ledger.example"
 START = datetime(2026, 11, 20, 10, tzinfo=UTC)
 ERASED = b"# A secret\n"
+PLAN = plan_document((Task(id="t1", title="Write it down", acceptance=("It can be read.",)),))
+PATCHSET = (
+    b'{"commits":[],"diff_manifest":[{"change":"added","path":"README.md"}],'
+    b'"head":"c0ffee","schema":"deedbook/patchset/v1"}'
+)
 
 
 def counted_ids(first: int = 1) -> Callable[[], str]:
@@ -125,11 +131,11 @@ def _make_run(ledger: Ledger, slug: str) -> None:
     records: list[tuple[str, dict[str, object], bytes | None]] = [
         ("RunCreated", {"title": "First run", "artifacts": names}, None),
         ("RunStarted", {}, None),
-        ("PlanRecorded", {"content": {"media_type": "application/json"}}, b'{"steps":[]}'),
+        ("PlanRecorded", {"content": {"media_type": "application/json"}}, PLAN),
         (
             "PatchSetRecorded",
             {"commits": ["c0ffee"], "content": {"media_type": "application/json"}},
-            b'{"files":[]}',
+            PATCHSET,
         ),
         ("VerificationRecorded", {"result": "PASSED", "name": "tests"}, None),
         (

@@ -291,8 +291,8 @@ def test_digest_and_size_are_filled_in_wherever_a_content_belongs(ledger: Ledger
     ledger.append("alpha", [of_run("RunCreated", title="x"), of_run("RunStarted")], actor=ADA)
     plan = EventInput(
         stream="run/r1",
-        type="PlanRecorded",
-        data={"content": {"media_type": "text/markdown"}},
+        type="InfrastructureRecorded",
+        data={"provider": "here", "content": {"media_type": "text/markdown"}},
         content=UPLOAD,
     )
     receipt = ledger.append("alpha", [plan], actor=ADA)
@@ -302,7 +302,8 @@ def test_digest_and_size_are_filled_in_wherever_a_content_belongs(ledger: Ledger
     with pytest.raises(Invalid) as caught:
         ledger.append(
             "alpha",
-            [EventInput(stream="run/r1", type="PlanRecorded", data={"content": wrong}, content=UPLOAD)],
+            [EventInput(stream="run/r1", type="InfrastructureRecorded",
+                        data={"provider": "here", "content": wrong}, content=UPLOAD)],
             actor=ADA,
         )  # fmt: skip
     assert (caught.value.code, caught.value.pointer) == (

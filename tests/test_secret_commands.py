@@ -12,7 +12,7 @@ import pytest
 
 from app.cli import failure
 from app.cli.root import run
-from domain.digest import parse_digest
+from domain.digest import digest_of, parse_digest
 from domain.events import ArtifactWritten, parse
 from tests.git_samples import Repository
 from tests.serving import Served
@@ -178,37 +178,47 @@ def test_the_rules_are_not_read_for_a_command_that_needs_none() -> None:
 def test_a_ledger_that_replaces_says_where(
     served: Served, http: httpx2.Client, project: str
 ) -> None:
-    """The policy of a project is the ledger's to know; here it is one that replaces."""
-    from domain.secret_policy import SecretPolicy
-
-    ledger = served.ledger
-    ledger.secret_policy = lambda project: SecretPolicy("replace")  # type: ignore[method-assign]  # for now
-    try:
-        event = {"stream": "run/r1", "type": "RunCreated", "data": {"title": f"With {GITHUB}"}}
-        plain = {"stream": "run/r1", "type": "RunStarted", "data": {}}
-        made = http.post(f"/v1/projects/{project}/events", json={"events": [event, plain]})
-        assert made.status_code == 201, made.text
-        assert made.json()["redactions"] == [
-            {"pointer": "/events/0/data/title", "rule": "github-pat"}
-        ]
-        put = http.post(
-            f"/v1/projects/{project}/artifacts/PRD/main/versions",
-            json={"content": f"# A\n{OWN}\n", "title": GITHUB},
-        )
-        assert put.status_code == 201, put.text
-        assert put.json()["redactions"] == [
-            {"pointer": "/title", "rule": "github-pat"},
-            {"pointer": "/content", "rule": "deedbook-token"},
-        ]
-        same = {"content": f"# A\n{OWN}\n", "unless_same": True}
-        again = http.post(f"/v1/projects/{project}/artifacts/PRD/main/versions", json=same)
-        assert (again.status_code, again.json()["written"]) == (200, False), again.text
-        patched = http.patch(f"/v1/projects/{project}", json={"title": f"T {GITHUB}"})
-        assert patched.status_code == 200, patched.text
-        changed = http.get(f"/v1/projects/{project}").json()
-        assert changed["title"] == "T [redacted:github-pat]"
-    finally:
-        del ledger.secret_policy
+    """The answer names each place, and a repeat of the same is still the same."""
+    http.patch(f"/v1/projects/{project}/policy", json={"secrets": "replace"}).raise_for_status()
+    event = {"stream": "run/r1", "type": "RunCreated", "data": {"title": f"With {GITHUB}"}}
+    plain = {"stream": "run/r1", "type": "RunStarted", "data": {}}
+    made = http.post(f"/v1/projects/{project}/events", json={"events": [event, plain]})
+    assert made.status_code == 201, made.text
+    assert made.json()["redactions"] == [{"pointer": "/events/0/data/title", "rule": "github-pat"}]
+    put = http.post(
+        f"/v1/projects/{project}/artifacts/PRD/main/versions",
+        json={"content": f"# A\n{OWN}\n", "title": GITHUB},
+    )
+    assert put.status_code == 201, put.text
+    assert put.json()["redactions"] == [
+        {"pointer": "/title", "rule": "github-pat"},
+        {"pointer": "/content", "rule": "deedbook-token"},
+    ]
+    same = {"content": f"# A\n{OWN}\n", "unless_same": True}
+    again = http.post(f"/v1/projects/{project}/artifacts/PRD/main/versions", json=same)
+    assert (again.status_code, again.json()["written"]) == (200, False), again.text
+    patched = http.patch(f"/v1/projects/{project}", json={"title": f"T {GITHUB}"})
+    assert patched.status_code == 200, patched.text
+    changed = http.get(f"/v1/projects/{project}").json()
+    assert changed["title"] == "T [redacted:github-pat]"
     recorded = everything(served, project)
     assert GITHUB.encode() not in recorded
     assert OWN.encode() not in recorded
+
+
+def test_a_match_that_was_judged_to_be_none_is_let_through(
+    served: Served, http: httpx2.Client, project: str, typed: Typed
+) -> None:
+    at = f"/v1/projects/{project}"
+    body = {"content": f"# A\n{GITHUB}\n"}
+    refused = http.post(f"{at}/artifacts/PRD/main/versions", json=body).json()
+    allowed = {"allowed_secrets": [refused["fingerprint"]]}
+    http.patch(f"{at}/policy", json=allowed).raise_for_status()
+    assert http.post(f"{at}/artifacts/PRD/main/versions", json=body).status_code == 201
+    raw = f"{GITHUB} ".encode() * 2
+    assert http.put(f"{at}/blobs/{digest_of(raw)}", content=raw).status_code == 201
+    assert GITHUB.encode() in everything(served, project)
+    Path("PRD.md").write_text(f"# B\n{GITHUB}\n")
+    typed("artifact", "put", "PRD.md", "--allow-secret", refused["fingerprint"])
+    other = http.post(f"{at}/artifacts/PRD/main/versions", json={"content": OWN})
+    assert other.json()["code"] == "secret-detected"
