@@ -96,6 +96,9 @@ class _Walk:
 
     def _members(self, value: dict[object, object], pointer: str, depth: int) -> object:
         changed: dict[object, object] = {}
+        # {"name": "password", "value": "…"}: what a parameter is called stands beside it.
+        beside = value.get("name", value.get("key"))
+        paired = beside if isinstance(beside, str) else "value"
         for key, one in value.items():
             text = str(key)
             place = f"{pointer}/{text.replace('~', '~0').replace('/', '~1')}"
@@ -104,7 +107,7 @@ class _Walk:
                 for found in self._found(raw):
                     # The pointer leads to the object: its last part would repeat the secret.
                     self._add(raw, found, pointer, in_name=True)
-            new = self.value(one, place, depth + 1, text)
+            new = self.value(one, place, depth + 1, paired if text == "value" else text)
             if new is not one:
                 changed[key] = new
         return {**value, **changed} if changed else value

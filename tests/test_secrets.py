@@ -190,6 +190,9 @@ def test_a_name_that_announces_a_secret_is_known(name: str) -> None:
     assert is_secret_name(name)
     _, places = redact_value({"settings": {name: "p" + "lain words"}}, RULES)
     assert [one.pointer for one in places] == [f"/settings/{name}"]
+    for member in ("name", "key"):
+        _, places = redact_value([{"value": "p" + "lain words", member: name}], RULES)
+        assert [one.pointer for one in places] == ["/0/value"]
 
 
 @pytest.mark.parametrize(
