@@ -26,7 +26,9 @@ _HEADER = re.compile(
     rb"(?i:authorization)[\"']?[ \t]{0,4}[:=][ \t]{0,4}[\"']?"
     rb"(?i:(?:bearer|basic|token|apikey|negotiate)[ \t]{1,4})?([\w.~+/=-]{8,4096})"
 )
-_COOKIE = re.compile(rb"(?i:cookie)[\"']?:[ \t]{0,4}[\"']?([\w.-]{1,64}=[^;\s\"'\\]{8,4096})")
+_COOKIE = re.compile(
+    rb"(?i:cookie)[\"']?:[ \t]{0,4}[\"']?[\w.-]{1,64}=([^;\s\"'\\{}()<>$]{8,4096})"
+)
 _WORDS = (b"passw", b"passphr", b"secret", b"token", b"key", b"pwd", b"credential")
 _NAME = re.compile(rb"[\w.-]")
 _NAME_CHARACTERS = 48
