@@ -80,6 +80,7 @@ def test_a_file_with_a_secret_is_refused_before_anything_is_sent(
     out, said = typed("artifact", "put", "PRD.md", "--url", "http://127.0.0.1:9", expected=2)
     assert "(secret-detected at /content)" in said
     assert "line 3 of the content" in said
+    assert "--redact replaces" in said
     assert "github-pat" in said
     assert GITHUB not in out + said
     assert served.ledger.position(project, None) == before
