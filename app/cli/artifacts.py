@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from app.cli.choices import Group, chosen
+from app.cli.choices import Group, chosen, secret_options
 
 if TYPE_CHECKING:
     from domain.citation import CitationInput
@@ -66,6 +66,7 @@ def artifact_command() -> None:
     metavar="N",
 )
 @click.option("--if-changed", is_flag=True, help="Write nothing if the content is the same.")
+@secret_options
 def put(
     file: str,
     kind: str | None,
@@ -76,13 +77,17 @@ def put(
     original: str | None,
     expect: int | None,
     if_changed: bool,
+    redact: bool,
+    allowed: tuple[str, ...],
 ) -> None:
     """Write FILE (- is standard input) as the next version of an artifact.
 
     Of a Markdown file, kind, key and title that are not given are taken from its path in the
-    repository and its front matter, as `import git` does, and said.
+    repository and its front matter, as `import git` does, and said. What looks like a secret is
+    refused before anything is sent.
     """
-    from app.cli.output import remark, show_one
+    from app.cli.output import remark, show_one, warn
+    from app.redaction import screened_content
     from app.remote_artifacts import Original, Proposal, put_artifact
 
     if file == original == "-":
@@ -90,6 +95,9 @@ def put(
     content = _read(file)
     beside = None if original is None else Original(_read(original), _media_type(original, None))
     named_type = media_type or _media_type(file, kind)
+    content, found = screened_content(content, named_type, redact=redact, allowed=allowed)
+    for one in found:
+        warn(f"replaced a secret in line {one.line} of {file}: {one.rule}")
     guessed_kind, guessed_key, guessed_title = _guess(file, content, named_type)
     if not (kind or guessed_kind) or not (key or guessed_key):
         raise click.UsageError(

@@ -133,3 +133,18 @@ class Group(click.Group):
 def project_argument(function: Function) -> Function:
     """An optional positional PROJECT."""
     return click.argument("project", required=False, metavar="[PROJECT]")(function)
+
+
+def secret_options(function: Function) -> Function:
+    """What is to happen with what looks like a secret, before it leaves this machine."""
+    redact = click.option(
+        "--redact", is_flag=True, help="Replace what looks like a secret, instead of refusing."
+    )
+    allow = click.option(
+        "--allow-secret",
+        "allowed",
+        multiple=True,
+        help="Let the match with this fingerprint through: it is no secret. Repeatable.",
+        metavar="sha256:…",
+    )
+    return redact(allow(function))

@@ -67,6 +67,7 @@ HINTS: Mapping[str, str] = {
     "project-exists": "Choose another slug, or use the project that is there.",
     "position-in-the-future": "Leave --at away to mean the newest position.",
     "digest-mismatch": "The bytes were changed on the way; repeat the command.",
+    "secret-detected": "`deedbook secrets scan` names every place; --redact replaces, if it may.",
     "database-unavailable": "Repeating is safe; `deedbook doctor` says more.",
 }
 

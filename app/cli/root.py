@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "export": ("bundles", "Take away a project as a ZIP that proves itself."),
     "verify": ("bundles", "Check an export, offline."),
     "import": ("imports", "Import a git repository, or an export."),
+    "secrets": ("secrets", "Look for secrets in files or in a git history."),
     "token": ("tokens", "Make, list and revoke API tokens."),
     "completion": ("completion", "Print the completion script of a shell."),
 }
