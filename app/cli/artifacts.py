@@ -1,9 +1,8 @@
 """`artifact`: write and read artifacts."""
 
 import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import click
 
@@ -70,10 +69,12 @@ def put(
     Of a Markdown file, kind, key and title that are not given are taken from its path in the
     repository and its front matter, as `import git` does, and said.
     """
+    from app.cli.given_file import read_given
     from app.cli.output import remark, show_one
     from app.remote_artifacts import Proposal, put_artifact
+    from domain.log import MAX_BLOB_BYTES
 
-    content = _read(file)
+    content = read_given(file, MAX_BLOB_BYTES)
     named_type = media_type or _media_type(file, kind)
     guessed_kind, guessed_key, guessed_title = _guess(file, content, named_type)
     if not (kind or guessed_kind) or not (key or guessed_key):
@@ -265,26 +266,3 @@ def _citations(file: Path | None) -> "tuple[CitationInput, ...]":
         raise Invalid("validation-failed", f"{file}: {error}.", pointer="/citations") from None
     cite(given)
     return given
-
-
-def _read(file: str) -> bytes:
-    from domain.errors import Invalid, NotFound, TooLarge
-    from domain.log import MAX_BLOB_BYTES
-
-    try:
-        if file == "-":
-            content = sys.stdin.buffer.read(MAX_BLOB_BYTES + 1)
-        else:
-            with Path(file).open("rb") as opened:
-                content = _limited(opened, MAX_BLOB_BYTES)
-    except FileNotFoundError:
-        raise NotFound("file-not-found", f"There is no file {file}.") from None
-    except OSError as error:
-        raise Invalid("file-unreadable", f"{file} cannot be read: {error.strerror}.") from None
-    if len(content) > MAX_BLOB_BYTES:
-        raise TooLarge("body-too-large", f"{file} has more than {MAX_BLOB_BYTES} bytes.")
-    return content
-
-
-def _limited(opened: BinaryIO, limit: int) -> bytes:
-    return opened.read(limit + 1)

@@ -1,0 +1,65 @@
+"""`record patchset`: the commits between two, from the git checkout here."""
+
+from pathlib import Path
+
+import click
+
+from app.cli.choices import Command
+from app.cli.run_choice import chosen_run, run_option
+
+
+@click.command("patchset", cls=Command)
+@run_option
+@click.option("--base", required=True, help="The commit that the work starts from.", metavar="REV")
+@click.option(
+    "--head", default="HEAD", show_default=True, help="The commit that it ends with.", metavar="REV"
+)
+@click.option(
+    "--in",
+    "folder",
+    default=".",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder of the repository; here if left away.",
+    metavar="FOLDER",
+)
+@click.option("--repository", help="Its address; the remote's if left away.", metavar="URL")
+@click.option("--no-patch", is_flag=True, help="Record the manifest only, without the bytes.")
+def patchset_command(
+    run_id: str | None, base: str, head: str, folder: Path, repository: str | None, no_patch: bool
+) -> None:
+    """Record the commits after --base up to --head: who made them, and every file they changed.
+
+    The patch itself (`git diff --binary --full-index`) is kept as well, up to 64 MiB. Where --base is
+    not an ancestor of --head, the patch set starts where the two parted. Renames are not guessed.
+    """
+    from app.cli.output import remark
+    from app.cli.recording import show_recorded
+    from app.patchsets import read_range
+    from app.remote_runs import content_of, record_document, upload
+    from domain.events import PatchSetRecorded
+    from domain.patchset import MEDIA_TYPE
+
+    with chosen_run(run_id) as chosen_one:
+        found = read_range(folder, base, head, repository, with_patch=not no_patch)
+        client, slug = chosen_one.client, chosen_one.project
+        patch = None
+        if found.patch is not None:
+            patch = upload(client, slug, found.patch, "text/x-diff")
+        data = PatchSetRecorded(
+            commits=found.commits,
+            content=content_of(found.document, MEDIA_TYPE),
+            repository=found.repository,
+            base_commit=found.base,
+            head_commit=found.head,
+            patch=patch,
+        )
+        done = record_document(client, slug, chosen_one.run, data, found.document)
+    if found.parted:
+        remark(f"{base} is not an ancestor of {head}; they parted at {found.base[:12]}.")
+    show_recorded(
+        done,
+        f"Patch set recorded: {len(found.commits)} commits, {found.files} files, "
+        f"{found.base[:12]}..{found.head[:12]}.",
+        commits=list(found.commits),
+        files=found.files,
+    )

@@ -1,0 +1,91 @@
+"""A command that was run, as a record: before its output leaves this machine, and if it cannot."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from adapters.command_run import CommandRun
+from app.client import Client
+from app.private_file import write_private
+from app.remote_runs import content_of, run_event
+from domain.events import TranscriptRecorded
+from domain.log import STAGED_ABOVE_BYTES
+
+MEDIA_TYPE = "text/plain"
+MAX_ARGUMENTS = 1_000
+MAX_ARGUMENT_CHARACTERS = 8_000
+"""All arguments together; an event has to hold them."""
+
+Event = dict[str, object]
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A transcript that can be recorded: its data, and the output it names."""
+
+    data: TranscriptRecorded
+    output: bytes
+
+
+def redacted(output: bytes) -> bytes:
+    """The output as it may leave this machine.
+
+    SEAM: every output passes through here before it is uploaded or saved. Connect
+    `app.redaction.redact_bytes(output, MEDIA_TYPE)` here.
+    """
+    return output
+
+
+def prepare_transcript(command: Sequence[str], done: CommandRun, step: str | None) -> Prepared:
+    """The transcript of a command that has ended."""
+    output = redacted(done.output)
+    shown, cut = _arguments(command)
+    return Prepared(
+        TranscriptRecorded(
+            command=shown,
+            exit_code=done.exit_code,
+            duration_ms=done.duration_ms,
+            content=content_of(output, MEDIA_TYPE),
+            truncated=done.truncated or cut,
+            step=step,
+        ),
+        output,
+    )
+
+
+def transcript_event(run: str, prepared: Prepared) -> Event:
+    """The transcript as an event that has its output with it."""
+    return run_event(run, prepared.data, prepared.output)
+
+
+def staged(client: Client, project: str, event: Mapping[str, object]) -> Event:
+    """The event as it is sent: a large content is uploaded before, and named only."""
+    raw = base64.b64decode(str(event.get("content_base64", "")))
+    if len(raw) <= STAGED_ABOVE_BYTES:
+        return dict(event)
+    client.put_blob(project, raw)
+    return {name: value for name, value in event.items() if name != "content_base64"}
+
+
+def save_for_later(folder: Path, run: str, events: Sequence[Mapping[str, object]]) -> Path:
+    """Keep events that could not be sent, as `deedbook append` takes them; for their owner only.
+
+    They have ids: sending them twice records them once.
+    """
+    file = folder / f"deedbook-{run}-{str(events[0]['id'])[-12:]}.json"
+    write_private(file, msgspec.json.encode(list(events)) + b"\n")
+    return file
+
+
+def _arguments(command: Sequence[str]) -> tuple[tuple[str, ...], bool]:
+    """The command's words, as many as an event holds."""
+    shown: list[str] = []
+    room = MAX_ARGUMENT_CHARACTERS
+    for word in command[:MAX_ARGUMENTS]:
+        text = word.encode("utf-8", "replace").decode("utf-8")
+        if len(text) > room:
+            return (*shown, text[:room] + "…"), True
+        shown.append(text)
+        room -= len(text)
+    return tuple(shown), len(command) > MAX_ARGUMENTS
