@@ -25,3 +25,13 @@ def parse_time(text: str) -> datetime:
     if time is None or time.tzinfo is not UTC or format_time(time) != text:
         raise Damaged("event-malformed", f"{text[:40]!r} is not a time as events have it.")
     return time
+
+
+def milliseconds_between(start: str, end: str) -> int:
+    """From one time of an event to a later one.
+
+    Raises:
+        Damaged: `event-malformed`.
+    """
+    passed = parse_time(end) - parse_time(start)
+    return passed.days * 86_400_000 + passed.seconds * 1_000 + passed.microseconds // 1_000

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from domain import canonical, deployment, patchset, plan, verification
+from domain import audit_bundle, canonical, deployment, patchset, plan, verification
 from domain.errors import Damaged, Invalid
 from domain.events import (
     DeploymentRecorded,
@@ -26,6 +26,7 @@ _SCHEMAS: Mapping[str, tuple[type, Callable[[bytes], object]]] = {
     patchset.KIND: (patchset.PatchSet, patchset.read_patchset),
     verification.KIND: (verification.VerificationReport, verification.read_verification),
     deployment.KIND: (deployment.DeploymentProvenance, deployment.read_deployment),
+    audit_bundle.KIND: (audit_bundle.AuditBundle, audit_bundle.read_audit_bundle),
 }
 
 KIND_OF_RECORD: Mapping[type[EventData], str] = {

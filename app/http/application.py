@@ -19,6 +19,7 @@ from app.http import (
     health,
     imports,
     openapi,
+    policy,
     projects,
     runs,
     tokens,
@@ -32,6 +33,7 @@ from domain.errors import NotFound
 
 TOPICS: tuple[Endpoints, ...] = (
     projects.endpoints,
+    policy.endpoints,
     artifacts.endpoints,
     events.endpoints,
     blobs.endpoints,

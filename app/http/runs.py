@@ -1,13 +1,19 @@
 """Runs and the audit trail: what happened, for people."""
 
+from typing import Annotated
+
 import msgspec
 from starlette.responses import Response
 
 from adapters.postgres_views import MAX_PAGE, RunSummary, TrailFilter, TrailItem
+from app import runs
 from app.http.answers import answer, tagged
-from app.http.call import At, Call
+from app.http.call import At, Call, NoQuery
 from app.http.conditions import etag
 from app.http.endpoint import Endpoints
+from app.runs import WrittenBundle
+from projections.run_gates import Gates
+from projections.timeline import Timeline
 
 endpoints = Endpoints("runs and trail")
 
@@ -25,6 +31,13 @@ class RunQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     after: str = ""
     limit: int = 100
+    at: int | None = None
+
+
+class GatesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which commit the checks must have been made on; at which position to read."""
+
+    commit: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{4,64}\Z")] | None = None
     at: int | None = None
 
 
@@ -81,6 +94,53 @@ def get_run(call: Call[At, None]) -> Response:
     position = call.position(call.query.at)
     found = call.ledger.views.run(call.project, call.path["run"], position)
     return tagged(call, found, etag(found.position), {"Deedbook-Position": str(position)})
+
+
+@endpoints.add(
+    "GET",
+    "/v1/projects/{project}/runs/{run}/timeline",
+    scope="events:read",
+    query=At,
+    answers={200: Timeline},
+    problems=("project-not-found", "run-not-found", "position-in-the-future"),
+)
+def get_timeline(call: Call[At, None]) -> Response:
+    """Read what happened in a run, who allowed it, what it changed outside, and what backs it."""
+    shown = runs.timeline(call.ledger, call.project, call.path["run"], call.query.at)
+    return answer(shown, headers={"Deedbook-Position": str(shown.position)})
+
+
+@endpoints.add(
+    "GET",
+    "/v1/projects/{project}/runs/{run}/gates",
+    scope="events:read",
+    query=GatesQuery,
+    answers={200: Gates},
+    problems=("project-not-found", "run-not-found", "position-in-the-future"),
+)
+def get_gates(call: Call[GatesQuery, None]) -> Response:
+    """Read whether a run's gates hold: state, steps, checks, approvals, effects, contents."""
+    query = call.query
+    found = runs.gates(
+        call.ledger, call.project, call.path["run"], commit=query.commit, at=query.at
+    )
+    return answer(found, headers={"Deedbook-Position": str(found.position)})
+
+
+@endpoints.add(
+    "POST",
+    "/v1/projects/{project}/runs/{run}/audit-bundle",
+    scope="artifacts:write",
+    answers={201: WrittenBundle, 200: WrittenBundle},
+    problems=("project-not-found", "run-not-found", "queue-full", "outcome-unknown"),
+)
+def write_audit_bundle(call: Call[NoQuery, None]) -> Response:
+    """Write a run's audit bundle as the artifact IMPLEMENTATION_AUDIT_BUNDLE, unless it is there."""
+    found = runs.write_audit_bundle(call.ledger, call.project, call.path["run"], actor=call.actor)
+    place = f"/v1/projects/{call.project}/artifacts/{found.kind}/{found.key}"
+    return answer(
+        found, 201 if found.written else 200, {"Location": f"{place}/versions/{found.version}"}
+    )
 
 
 @endpoints.add(
