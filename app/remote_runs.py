@@ -14,7 +14,10 @@ from domain.errors import NotFound, Unavailable
 from domain.events import ArtifactVersionName, Content, EventData, parse
 from domain.log import STAGED_ABOVE_BYTES
 from domain.names import run_stream
+from domain.policy import Policy
 from domain.run import RunState, evolve
+from projections.run_gates import Gates
+from projections.timeline import Timeline
 
 PAGE = 1_000
 MAX_PAGES = 1_000
@@ -45,6 +48,11 @@ def runs_path(project: str) -> str:
 def run_path(project: str, run: str) -> str:
     """Where one run is."""
     return f"{runs_path(project)}/{segment(run)}"
+
+
+def policy_path(project: str) -> str:
+    """Where a project's policy is."""
+    return f"/v1/projects/{segment(project)}/policy"
 
 
 def run_event(run: str, data: EventData, content: bytes | None = None) -> Event:
@@ -155,4 +163,39 @@ def write_bundle(client: Client, project: str, run: str) -> WrittenBundle:
         NotFound: `run-not-found`.
     """
     path = f"{run_path(project, run)}/audit-bundle"
-    return client.post(path, {}, WrittenBundle, repeatable=True)
+    return client.post(path, None, WrittenBundle, repeatable=True)
+
+
+def read_timeline(client: Client, project: str, run: str, at: int | None) -> Timeline:
+    """What happened in a run, for a person.
+
+    Raises:
+        NotFound: `run-not-found`, `position-in-the-future`.
+    """
+    return client.get(f"{run_path(project, run)}/timeline", Timeline, {"at": at})
+
+
+def read_gates(
+    client: Client, project: str, run: str, *, commit: str | None, at: int | None
+) -> Gates:
+    """Whether the gates of a run hold.
+
+    Raises:
+        NotFound: `run-not-found`, `position-in-the-future`.
+    """
+    return client.get(f"{run_path(project, run)}/gates", Gates, {"commit": commit, "at": at})
+
+
+def read_policy(client: Client, project: str, at: int | None) -> Policy:
+    """What the project demands of its runs and events."""
+    return client.get(policy_path(project), Policy, {"at": at})
+
+
+def change_policy(client: Client, project: str, changes: Mapping[str, object]) -> Policy:
+    """Change what is named; answers the whole policy.
+
+    Raises:
+        Invalid: `validation-failed`.
+        Forbidden: `insufficient-scope`: only an administrator may.
+    """
+    return client.patch(policy_path(project), changes, Policy)

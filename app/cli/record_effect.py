@@ -72,6 +72,7 @@ def begin(
 
     data = _intended(scope, intent, effect, approval, target, values, secrets)
     with chosen_run(run_id) as chosen_one:
+        data = _with_approval(chosen_one, data)
         done = record(chosen_one.client, chosen_one.project, [run_event(chosen_one.run, data)])
     show_recorded(
         done, f"{data.effect} may go on in {scope}.", name=data.effect, effect=data.effect
@@ -168,6 +169,7 @@ def run_effect(
     data = _intended(scope, intent, effect, approval, target, values, secrets)
     with chosen_run(run_id) as chosen_one:
         client, slug, run = chosen_one.client, chosen_one.project, chosen_one.run
+        data = _with_approval(chosen_one, data)
         record(client, slug, [run_event(run, data)])
         remark(f"{data.effect} may go on in {scope}.")
         try:
@@ -209,6 +211,25 @@ def _intended(
         target=None if target is None else resource(target, "--target"),
         parameters=parameters(values, secrets),
     )
+
+
+def _with_approval(chosen_one: ChosenRun, data: "SideEffectIntended") -> "SideEffectIntended":
+    """The intent with the approval that allows it, so that the log says which; if only one does."""
+    import msgspec
+
+    from app.remote_runs import read_run
+
+    if data.approval is not None:
+        return data
+    state = read_run(chosen_one.client, chosen_one.project, chosen_one.run)
+    fitting = [
+        name
+        for name, one in state.approvals.items()
+        if one.decision == "approved"
+        and one.scope == data.scope
+        and one.effect in {None, data.effect}
+    ]
+    return msgspec.structs.replace(data, approval=fitting[0] if len(fitting) == 1 else None)
 
 
 def _only_open(chosen_one: ChosenRun) -> str:

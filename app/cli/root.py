@@ -21,6 +21,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "artifact": ("artifacts", "Write and read artifacts."),
     "run": ("run", "Begin, watch and finish an implementation run."),
     "record": ("record", "Record what is done in a run."),
+    "check": ("check", "Check that the gates of a run hold."),
+    "policy": ("policy", "Show or set what the project demands of its runs."),
     "append": ("events", "Append events from standard input."),
     "log": ("events", "Show the audit trail."),
     "replay": ("events", "Write the stored events up to a position."),

@@ -64,12 +64,21 @@ def finish_command(run_id: str | None, outcome: Outcome, reason: str, no_bundle:
 
     A run has succeeded only when nothing is open in it; `run status` shows what is.
     """
+    from app.cli.output import warn
+    from domain.errors import DeedbookError
     from domain.events import RunFinished
 
     with chosen_run(run_id) as chosen_one:
         _record(chosen_one, RunFinished(outcome=outcome, reason=reason), outcome)
-        if not no_bundle:
+        if no_bundle:
+            return
+        try:
             _write_bundle(chosen_one)
+        except DeedbookError:
+            warn(
+                "The run is finished, its audit bundle is not written: `deedbook run bundle` does."
+            )
+            raise
 
 
 @click.command("bundle", cls=Command)
