@@ -6,9 +6,9 @@ import msgspec
 
 from domain import canonical
 from domain.documents import is_markdown
-from domain.errors import Damaged, Invalid
+from domain.errors import Invalid
 from domain.events import ArtifactVersionName
-from domain.plan import Plan, Task, Trace, plan_document, read_plan
+from domain.plan import KIND, Plan, Task, Trace, plan_document, read_plan
 from domain.plan_markdown import PlanWritten, read_markdown_plan
 from domain.typed_documents import check_document
 
@@ -35,7 +35,7 @@ def prepare_plan(name: str, raw: bytes, resolve: Resolve) -> PreparedPlan:
     if is_markdown(name) or not raw.lstrip().startswith(b"{"):
         return _from_markdown(read_markdown_plan(_text(name, raw)), resolve)
     value = canonical.read(raw)
-    check_document("IMPLEMENTATION_PLAN", raw)
+    check_document(KIND, raw)
     document = canonical.write(msgspec.convert(value, Plan))
     plan = read_plan(document)
     traces = dict.fromkeys(trace for task in plan.tasks for trace in task.traces)
@@ -59,10 +59,7 @@ def _from_markdown(written: PlanWritten, resolve: Resolve) -> PreparedPlan:
         for task in written.tasks
     )
     document = plan_document(tasks, written.title)
-    try:
-        read_plan(document)
-    except Damaged as error:
-        raise Invalid("validation-failed", error.detail) from None
+    check_document(KIND, document)
     return PreparedPlan(document, len(tasks), tuple(dict.fromkeys(known.values())))
 
 

@@ -106,17 +106,22 @@ def readable_duration(milliseconds: int) -> str:
 
 
 def aligned(rows: Sequence[Line]) -> Iterator[Line]:
-    """Rows with their pieces in columns; a column that is empty everywhere is left out."""
-    width = max((len(row) for row in rows), default=0)
+    """Rows with their pieces in columns; a column that is empty everywhere is left out.
+
+    The last piece of a row may be longer than its column: nothing follows on it.
+    """
+    columns = range(max((len(row) for row in rows), default=0))
+    used = [any(column < len(row) and row[column].text for row in rows) for column in columns]
     widths = [
-        max((seen_width(row[column].text) for row in rows if column < len(row)), default=0)
-        for column in range(width)
+        max((seen_width(row[column].text) for row in rows if column < len(row) - 1), default=0)
+        for column in columns
     ]
     for row in rows:
         line: Line = []
         for column, piece in enumerate(row):
-            if widths[column]:
-                line += [piece, Piece(" " * (widths[column] - seen_width(piece.text) + 2))]
+            if used[column]:
+                gap = max(0, widths[column] - seen_width(piece.text)) + 2
+                line += [piece, Piece(" " * gap)]
         while line and not line[-1].text.strip():
             line.pop()
         yield line
@@ -244,10 +249,11 @@ def _timeline(items: Sequence[Item], *, contents: bool) -> Iterator[Line]:
 def _footer(shown: Timeline) -> Iterator[Line]:
     found = [content for item in shown.items for content in item.contents]
     missing = len({content.digest for content in found if not content.held})
-    yield []
+    if found:
+        yield []
     if missing:
         yield [Piece(f"{MISSING} {missing} contents are missing: a claim has nothing to show", BAD)]
-    else:
+    elif found:
         yield [Piece(f"{HELD} all {len(found)} contents behind these events are held", GOOD)]
     if shown.items_cut:
         yield [Piece(f"Only the first {len(shown.items):,} events are shown.", WARN)]
