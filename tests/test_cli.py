@@ -44,7 +44,7 @@ def all_commands() -> list[tuple[str, ...]]:
         found.append((name,))
         command = root.get_command(context, name)
         if isinstance(command, click.Group):
-            found.extend((name, inner) for inner in command.commands)
+            found.extend((name, inner) for inner in command.list_commands(context))
     return found
 
 

@@ -1,15 +1,18 @@
 """Runs fed by commands alone, against a ledger that runs: what is recorded, printed and refused."""
 
 import json
+import re
+import shlex
 import shutil
 import stat
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 
 from app.cli import failure
-from app.cli.root import run
+from app.cli.root import root, run
 from app.cli.run_start import new_run_id
 from domain.approval import NAMESPACE, statement
 from domain.deployment import read_deployment
@@ -166,6 +169,21 @@ def test_a_run_is_recorded_by_commands_alone(
 
     export = json.loads(typed("--json", "export", "--run", run_id))
     assert json.loads(typed("--json", "verify", export["path"]))["state"] == "VERIFIED-UNANCHORED"
+
+
+def test_the_session_in_the_docs_has_only_options_that_there_are() -> None:
+    page = (Path(__file__).parent.parent / "docs/runs.md").read_text("utf-8")
+    [block] = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    for line in block.splitlines():
+        program, *words = shlex.split(line, comments=True)
+        assert program == "deedbook"
+        command: click.Command | None = root
+        while isinstance(command, click.Group):
+            command = command.get_command(click.Context(command), words.pop(0))
+        assert command is not None, line
+        names = {name for parameter in command.params for name in parameter.opts}
+        own = words[: words.index("--")] if "--" in words else words
+        assert {word for word in own if word.startswith("--")} <= names, line
 
 
 def test_a_run_has_a_readable_id_that_fits_the_grammar() -> None:
