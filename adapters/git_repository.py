@@ -198,10 +198,12 @@ class GitRepository:
         Raises:
             NotFound: `git-revision-not-found`.
         """
-        status, output, _ = self._git.answer(
-            "rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}"
-        )
-        if status != 0 or "\0" in revision:
+        status, output = 1, b""
+        if "\0" not in revision:  # no argument of a program can have it
+            status, output, _ = self._git.answer(
+                "rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}"
+            )
+        if status != 0:
             raise NotFound(
                 "git-revision-not-found",
                 f"{revision[:80]!r} names no commit in this clone; fetch it first."
