@@ -403,7 +403,7 @@ def test_the_policy_is_shown_and_changed(typed: Typed, served: Served) -> None:
 
 
 def test_a_patch_set_starts_where_base_and_head_parted(
-    typed: Typed, recorded: Recorded, tmp_path: Path
+    typed: Typed, recorded: Recorded, content: Contents, tmp_path: Path
 ) -> None:
     repository = Repository(tmp_path / "work")
     first = repository.commit(one="1")
@@ -416,6 +416,7 @@ def test_a_patch_set_starts_where_base_and_head_parted(
     typed(*patchset, "--base", "main", "--no-patch", "--repository", "https://code.example/it")
     found = the(PatchSetRecorded, recorded("it"))
     assert (found.base_commit, found.commits) == (first, (topic,))
+    assert read_patchset(content(found.content.digest)).base == first
     assert (found.repository, found.patch) == ("https://code.example/it", None)
     for words, code in (
         (("--base", "nowhere"), "git-revision-not-found"),

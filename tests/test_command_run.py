@@ -115,7 +115,24 @@ def test_a_signal_goes_to_the_command_and_the_handlers_come_back(number: signal.
     assert signal.getsignal(number) is before
 
 
-def test_at_a_terminal_an_interrupt_reaches_the_command_once() -> None:
+def test_at_a_terminal_an_interrupt_is_left_to_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command_run, "_at_terminal", lambda: True)
+    told = tmp_path / "told"
+    os.mkfifo(told)
+
+    def show(piece: bytes) -> None:
+        if b"ready" in piece:
+            os.kill(os.getpid(), signal.SIGINT)
+            told.write_text("go\n")
+
+    code = "trap 'echo caught' INT; echo ready; read word < \"$0\"; echo $word"
+    done = run_command(["sh", "-c", code, str(told)], show, limit_seconds=LIMIT)
+    assert (done.output, done.interrupted) == (b"ready\ngo\n", True)
+
+
+def test_at_a_terminal_a_typed_interrupt_reaches_the_command() -> None:
     """The terminal itself sends it to both of us; a second one would stop many programs half-way."""
     inner = (
         "import select, signal\n"
