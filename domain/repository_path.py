@@ -39,14 +39,12 @@ def repository_path(path: str, roots: Sequence[str] = ()) -> str:
         Invalid: `path-outside-repository`.
     """
     slashed = path.replace("\\", "/")
-    for root in roots if _is_absolute(slashed) else ():
-        folder = root.replace("\\", "/").rstrip("/") + "/"
-        if folder != "/" and slashed.startswith(folder):
-            slashed = slashed.removeprefix(folder)
+    for root in roots if is_absolute(slashed) else ():
+        if is_below(slashed, [root]):
+            slashed = slashed.removeprefix(_folder(root))
             break
-    segments = slashed.split("/")
-    kept = "/".join(segment for segment in segments if segment not in {"", "."})
-    if _is_absolute(slashed) or not is_repository_path(kept):
+    kept = "/".join(segment for segment in slashed.split("/") if segment not in {"", "."})
+    if is_absolute(slashed) or not is_repository_path(kept):
         raise Invalid(
             "path-outside-repository",
             f"{shown(path)} is no path within the repository; if a tool ran elsewhere, name that "
@@ -55,10 +53,21 @@ def repository_path(path: str, roots: Sequence[str] = ()) -> str:
     return kept
 
 
+def is_absolute(path: str) -> bool:
+    """Whether a path begins at a root or a drive."""
+    return path.startswith("/") or _DRIVE.match(path) is not None
+
+
+def is_below(path: str, roots: Sequence[str]) -> bool:
+    """Whether an absolute path, with slashes, begins with one of these folders."""
+    folders = [_folder(root) for root in roots]
+    return any(folder != "/" and path.startswith(folder) for folder in folders)
+
+
 def shown(text: str, limit: int = 80) -> str:
     """Foreign text for the sentence of a problem: quoted, escaped, bounded."""
     return ascii(text if len(text) <= limit else text[:limit] + "...")
 
 
-def _is_absolute(slashed: str) -> bool:
-    return slashed.startswith("/") or _DRIVE.match(slashed) is not None
+def _folder(root: str) -> str:
+    return root.replace("\\", "/").rstrip("/") + "/"

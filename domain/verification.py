@@ -23,7 +23,7 @@ MAX_CHECKS = 50
 """The summaries of all checks fit into one event."""
 MAX_LISTED_FINDINGS = 500
 """Of one check."""
-MAX_LISTED_TOGETHER = 5_000
+MAX_LISTED_TOGETHER = 2_000
 """Of one report."""
 MAX_NAME_CHARACTERS = 200
 MAX_MESSAGE_CHARACTERS = 2_000
@@ -178,6 +178,50 @@ def summary_of(check: Check) -> CheckSummary:
     )
 
 
+def merged(checks: Sequence[Check], name: str) -> Check:
+    """Several checks of one kind as one, such as those of a test runner with a file for each class.
+
+    Raises:
+        Invalid: `validation-failed`: there is none, or they are of different tools or categories.
+    """
+    kinds = {(check.tool, check.category) for check in checks}
+    if len(kinds) != 1:
+        raise Invalid(
+            "validation-failed",
+            "Only checks of one tool and category can be merged; record the others on their own.",
+        )
+    [(tool, category)] = kinds
+    counts = _sum_of([check.counts for check in checks])
+    claimed = None
+    if any(check.claimed is not None for check in checks):
+        claimed = _sum_of([check.claimed or check.counts for check in checks])
+    codes = {check.exit_code for check in checks} - {None}
+    exit_code = next((code for code in codes if code), 0) if codes else None
+    durations = [check.duration_ms for check in checks if check.duration_ms is not None]
+    order: list[Level] = ["error", "warning", "note"]
+    findings = sorted(
+        (finding for check in checks for finding in check.findings),
+        key=lambda finding: order.index(finding.level),
+    )
+    total = sum(check.findings_total for check in checks)
+    versions = {check.tool_version for check in checks}
+    return Check(
+        name=name,
+        category=category,
+        result=result_of_check(counts, exit_code=exit_code, claimed=claimed),
+        tool=tool,
+        tool_version=versions.pop() if len(versions) == 1 else None,
+        exit_code=exit_code,
+        duration_ms=sum(durations) if durations else None,
+        counts=counts,
+        claimed=claimed,
+        findings=tuple(findings[:MAX_LISTED_FINDINGS]),
+        findings_total=total,
+        findings_cut=total > min(len(findings), MAX_LISTED_FINDINGS),
+        sources=tuple(source for check in checks for source in check.sources),
+    )
+
+
 def verification_report(checks: Sequence[Check], commit: str | None = None) -> VerificationReport:
     """The report of one or more checks, with its listed findings within the limits.
 
@@ -228,6 +272,15 @@ def read_verification(raw: bytes) -> VerificationReport:
     for check in found.checks:
         _hold(check)
     return found
+
+
+def _sum_of(several: Sequence[Counts]) -> Counts:
+    """Member by member; what none of them counts stays uncounted."""
+    sums: dict[str, int | None] = {}
+    for name in Counts.__struct_fields__:
+        known = [value for one in several if (value := getattr(one, name)) is not None]
+        sums[name] = sum(known) if known else None
+    return Counts(**sums)
 
 
 def _listing(check: Check, share: int) -> Check:

@@ -20,6 +20,7 @@ from domain.verification import (
     Finding,
     ReportSource,
     Result,
+    merged,
     read_verification,
     result_of,
     result_of_check,
@@ -167,6 +168,27 @@ def test_many_checks_share_the_room_for_findings() -> None:
     report = verification_report([many(MAX_LISTED_FINDINGS)] * MAX_CHECKS)
     assert sum(len(check.findings) for check in report.checks) <= MAX_LISTED_TOGETHER
     assert all(check.findings_total == MAX_LISTED_FINDINGS for check in report.checks)
+
+
+def test_merged_checks_add_up_and_say_when_findings_are_left_out() -> None:
+    both = merged([many(3), many(4)], "lint")
+    assert (both.counts.warnings, both.findings_total, len(both.findings)) == (7, 7, 7)
+    assert not both.findings_cut
+    both = merged([many(300), many(300)], "lint")
+    assert (both.findings_total, len(both.findings)) == (600, MAX_LISTED_FINDINGS)
+    assert both.findings_cut
+    [cut] = verification_report([many(MAX_LISTED_FINDINGS + 1)]).checks
+    assert merged([cut, many(1)], "lint").findings_total == MAX_LISTED_FINDINGS + 2
+    for check in (both, merged([cut], "lint")):
+        report = verification_report([check])
+        assert read_verification(verification_document(report)) == report
+    failed, passed = TESTS, msgspec.structs.replace(TESTS, exit_code=0, counts=Counts(total=0))
+    assert merged([passed, failed], "t").exit_code == 1
+    assert merged([passed], "t").exit_code == 0
+    with pytest.raises(Invalid):
+        merged([TESTS, LINT], "mixed")
+    with pytest.raises(Invalid):
+        merged([], "nothing")
 
 
 def test_a_summary_is_the_check_without_its_findings() -> None:
