@@ -89,14 +89,8 @@ def test_a_run_is_recorded_by_commands_alone(
         "open_approvals": [],
         "open_effects": [],
     }
-    checked = {"name": "unit", "category": "test", "result": "PASSED", "tool": "pytest"}
-    verified = {
-        "result": "PASSED",
-        "commit": last,
-        "checks": [{**checked, "counts": {"passed": 9}}],
-    }
-    event = {"stream": f"run/{run_id}", "type": "VerificationRecorded", "data": verified}
-    typed("append", given=json.dumps(event).encode())
+    junit = '<testsuite name="unit" tests="1"><testcase classname="a" name="b"/></testsuite>'
+    typed("record", "verification", "-", "--name", "unit", given=junit.encode())
     typed("run", "finish")
     assert f"{run_id}  succeeded" in typed("run", "list")
 
@@ -112,7 +106,7 @@ def test_a_run_is_recorded_by_commands_alone(
     assert f"✓  Ship it  deploy.production  by token:admin  allowed by {asked}" in shown
     assert "https://login.example  by ship" in shown
     assert "recorded 2 commits  ●●" in shown
-    assert "all 7 contents behind these events are held" in shown
+    assert "all 9 contents behind these events are held" in shown
     assert "\x1b[" not in shown
     assert json.loads(typed("--json", "run", "show"))["phase"] == "succeeded"
     bundle = json.loads(typed("--json", "run", "bundle"))

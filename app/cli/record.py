@@ -5,6 +5,7 @@ from app.cli.lazy_group import LazyGroup
 COMMANDS = {
     "plan": ("record_plan", "Record the plan, from Markdown or JSON."),
     "patchset": ("record_patchset", "Record the commits between two, from git."),
+    "verification": ("record_verification", "Record what linters, type checkers and tests found."),
     "transcript": ("record_transcript", "Run a command and record what it wrote."),
     "approval": ("record_approval", "Ask for an approval, grant or reject it."),
     "effect": ("record_effect", "Record what is changed outside: before, and after."),

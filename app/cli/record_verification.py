@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app.cli.choices import Command, chosen
+from app.cli.run_choice import chosen_run, run_option
 
 if TYPE_CHECKING:
     from app.record_verification import ReportFile
@@ -19,7 +20,7 @@ CATEGORIES = ("lint", "typecheck", "test", "build", "migrations", "security", "o
 
 @click.command("verification", cls=Command)
 @click.argument("files", nargs=-1, metavar="[FILE]...")
-@click.option("--run", "run_id", metavar="ID", help="The run that this belongs to.")
+@run_option
 @click.option("--name", metavar="NAME", help="What the check is called; else as its tool.")
 @click.option("--category", type=click.Choice(CATEGORIES), help="Else as the format says.")
 @click.option("--format", "format_name", type=click.Choice(FORMATS), help="Else told by the bytes.")
@@ -62,9 +63,6 @@ def verification_command(
     from app.cli.randomness import new_id
     from app.record_verification import Stated, prepare, send
 
-    choices = chosen()
-    if run_id is None and not dry_run:
-        raise click.UsageError("Which run? Name it with --run.")
     here = look_around(Path.cwd())
     stated = Stated(
         name=name,
@@ -89,10 +87,9 @@ def verification_command(
         show(rows, columns)
         remark(f"{prepared.report.result}: would be recorded; nothing was.")
         return
-    assert run_id is not None
-    slug = choices.named_project()
-    with choices.client() as client:
-        answer = send(client, slug, run_id, prepared, new_id)
+    with chosen_run(run_id) as chosen_one:
+        slug = chosen_one.project
+        answer = send(chosen_one.client, slug, chosen_one.run, prepared, new_id)
     show(rows, columns)
     [event] = answer.events
     remark(f"{prepared.report.result}: recorded at position {event.position} of {slug}.")
