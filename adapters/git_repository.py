@@ -220,7 +220,6 @@ class GitRepository:
         """The commits that `head` reaches and `base` does not, and the difference of the two.
 
         Raises:
-            NotFound: `git-range-empty`.
             TooLarge: `git-range-too-large`: more than MAX_RANGE_COMMITS, or messages without end.
         """
         commits: list[Commit] = []
@@ -246,10 +245,6 @@ class GitRepository:
                         "commits, or longer messages than one patch set holds; record it in parts.",
                     )
             walk.finish()
-        if not commits:
-            raise NotFound(
-                "git-range-empty", f"{head[:12]} has no commit that {base[:12]} has not."
-            )
         with self._git.start(*_DIFF, "--numstat") as differ:
             changes = _diff(differ, head, [base])
         return Range(base, head, tuple(commits), tuple(one.file for one in changes.values()))

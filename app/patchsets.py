@@ -57,6 +57,10 @@ def read_range(
                 f"{base} and {head} have no common ancestor in this clone"
                 + ("; it is shallow: fetch the whole history." if repository.shallow else "."),
             )
+        if ancestor == end:
+            raise NotFound(
+                "git-range-empty", f"{base} has every commit of {head}: there is nothing to record."
+            )
         found = repository.between(ancestor, end)
         named = address or repository.origin()
         document = range_document(found.commits, found.files, base=ancestor, repository=named)

@@ -1,6 +1,7 @@
 """The implementation runs of a project seen over HTTP: record in one, and read what it is now."""
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -10,7 +11,7 @@ from app.client import Client, segment
 from app.remote_artifacts import artifact_path, versions_path
 from app.remote_events import Appended, append
 from domain.digest import digest_of
-from domain.errors import NotFound, Unavailable
+from domain.errors import DeedbookError, NotFound, Unavailable
 from domain.events import ArtifactVersionName, Content, EventData, parse
 from domain.log import STAGED_ABOVE_BYTES
 from domain.names import run_stream
@@ -23,6 +24,7 @@ PAGE = 1_000
 MAX_PAGES = 1_000
 
 Event = dict[str, object]
+_INSIDE = re.compile(r"/events/[0-9]+(?:/data)?")
 
 
 class _StreamPage(msgspec.Struct, frozen=True):
@@ -81,7 +83,12 @@ def record(client: Client, project: str, events: Sequence[Mapping[str, object]])
         Conflict: They do not fit the run; see `domain.run.decide`.
         Invalid: They break a rule; so does a secret in them.
     """
-    return append(client, project, events)
+    try:
+        return append(client, project, events)
+    except DeedbookError as error:
+        # The person typed options and no JSON: of `/events/0/data/scope` the end is of use.
+        error.pointer = _INSIDE.sub("", error.pointer) if error.pointer else None
+        raise
 
 
 def content_of(raw: bytes, media_type: str) -> Content:

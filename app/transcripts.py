@@ -1,7 +1,8 @@
 """A command that was run, as a record: before its output leaves this machine, and if it cannot."""
 
 import base64
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -68,14 +69,27 @@ def staged(client: Client, project: str, event: Mapping[str, object]) -> Event:
     return {name: value for name, value in event.items() if name != "content_base64"}
 
 
-def save_for_later(folder: Path, run: str, events: Sequence[Mapping[str, object]]) -> Path:
+def save_for_later(
+    folders: Iterable[Path], run: str, events: Sequence[Mapping[str, object]]
+) -> Path:
     """Keep events that could not be sent, as `deedbook append` takes them; for their owner only.
 
     They have ids: sending them twice records them once.
+
+    Args:
+        folders: The first that can be written to is taken, the last in any case.
+        run: The run they are of.
+        events: What was to be recorded.
     """
-    file = folder / f"deedbook-{run}-{str(events[0]['id'])[-12:]}.json"
-    write_private(file, msgspec.json.encode(list(events)) + b"\n")
-    return file
+    content = msgspec.json.encode(list(events)) + b"\n"
+    *wished, last = folders
+    name = f"deedbook-{run}-{str(events[0]['id'])[-12:]}.json"
+    for folder in wished:
+        with contextlib.suppress(OSError):
+            write_private(folder / name, content)
+            return folder / name
+    write_private(last / name, content)
+    return last / name
 
 
 def _arguments(command: Sequence[str]) -> tuple[tuple[str, ...], bool]:

@@ -188,7 +188,11 @@ def test_a_run_has_a_readable_id_that_fits_the_grammar() -> None:
 
 
 def test_the_run_meant_is_the_one_named_then_the_variable_then_the_last_started(
-    typed: Typed, tmp_path: Path, project: str, monkeypatch: pytest.MonkeyPatch
+    typed: Typed,
+    tmp_path: Path,
+    project: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     assert "no-current-run" in typed("run", "status", expected=failure.NOT_FOUND)
     assert typed("run", "start", "One", "--id", "one") == "one\n"
@@ -210,6 +214,10 @@ def test_the_run_meant_is_the_one_named_then_the_variable_then_the_last_started(
     assert "no-current-run" in typed("run", "status", expected=failure.NOT_FOUND)
     file.write_text("{")
     assert str(file) in typed("run", "status", expected=failure.USAGE)
+    file.unlink()
+    file.mkdir()
+    assert run(["run", "start", "Three", "--id", "three"]) == 0
+    assert "set DEEDBOOK_RUN=three" in capfd.readouterr().err
 
 
 def test_what_ci_says_stands_in_the_run_and_the_way_to_export_it_is_said(
@@ -254,7 +262,7 @@ def test_a_guarded_effect_without_an_approval_is_refused_and_its_command_not_run
     what = ["--scope", "repo.push", "--intent", "Push it"]
     said = typed(*effect, "begin", *what, "--effect", "push", expected=failure.CONFLICT)
     assert "push needs a granted approval for repo.push: nobody approved it" in said
-    assert "approval-missing" in said
+    assert "(approval-missing at /scope)" in said
     assert "hint: `deedbook record approval request" in said
     mark = tmp_path / "done"
     typed(*effect, "run", *what, "--", "touch", str(mark), expected=failure.CONFLICT)

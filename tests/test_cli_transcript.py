@@ -125,12 +125,21 @@ def test_a_ledger_that_is_gone_after_the_command_costs_nothing(
         )  # fmt: skip
     [file] = tmp_path.glob("deedbook-it-*.json")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert f"deedbook append {project} < {file.name}" in said
+    assert f"deedbook append {project} < {file}" in said
     assert len(recorded("it")) == 2
     typed("append", project, given=file.read_bytes())
     typed("append", project, given=file.read_bytes())
     one = the(TranscriptRecorded, recorded("it"))
     assert content(one.content.digest) == b"done\n"
+
+
+def test_where_nothing_can_be_written_it_is_saved_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    event = {"id": "019a9f60-7c00-7000-8a00-00000000000a", "type": "x"}
+    folders = [tmp_path / "file" / "in", tmp_path / "data", tmp_path / "last"]
+    file = transcripts.save_for_later(folders, "it", [event])
+    assert file == tmp_path / "data" / "deedbook-it-00000000000a.json"
+    assert json.loads(file.read_bytes()) == [event]
 
 
 def test_an_effect_that_failed_says_so_and_has_its_transcript(

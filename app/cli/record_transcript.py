@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -127,10 +128,11 @@ def send(chosen_one: ChosenRun, events: "Sequence[Mapping[str, object]]") -> Sen
         code = exit_code_of(error)
     except KeyboardInterrupt:
         code = INTERRUPTED
-    file = save_for_later(Path.cwd(), chosen_one.run, events)
+    folders = (Path.cwd(), chosen().settings().data_folder, Path(tempfile.gettempdir()))
+    file = save_for_later(folders, chosen_one.run, events)
     warn(
-        f"Nothing was recorded: what would have been is in {file.name}. Send it later, as often as "
-        f"it takes: deedbook append {slug} < {file.name}"
+        f"Nothing was recorded: what would have been is in {file}. Send it later, as often as "
+        f"it takes: deedbook append {slug} < {file}"
     )
     return Sent(None, code)
 

@@ -15,7 +15,7 @@ from domain.times import milliseconds_between
 from domain.verification import Counts
 from projections.timeline import Item, ShownApproval, ShownCheck, ShownEffect, Timeline
 
-GOOD, BAD, WARN, DIM, BOLD = "green", "red", "yellow", "bright_black", "bold"
+GOOD, BAD, WARN, DIM, BOLD = "green", "red", "yellow", "dim", "bold"
 MARKS: Mapping[str | None, tuple[str, str]] = {
     "succeeded": ("✓", GOOD),
     "PASSED": ("✓", GOOD),

@@ -35,4 +35,6 @@ def show_command(run_id: str | None, at: int | None, contents: bool) -> None:
 def _styled(text: str, color: str, colored: bool) -> str:
     if not colored or not color:
         return text
-    return click.style(text, bold=True) if color == "bold" else click.style(text, fg=color)
+    if color in {"bold", "dim"}:
+        return click.style(text, bold=color == "bold" or None, dim=color == "dim" or None)
+    return click.style(text, fg=color)

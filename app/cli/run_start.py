@@ -46,7 +46,7 @@ def start_command(
     """
     from app.build_facts import build_facts, how_to_export
     from app.checkout import with_checkout
-    from app.cli.output import remark, show_one
+    from app.cli.output import remark, show_one, warn
     from app.current_run import remember_run
     from app.remote_runs import record, run_event
     from app.settings import environment
@@ -68,7 +68,10 @@ def start_command(
             artifacts=tuple(_resolved(client, slug, text) for text in artifacts),
         )
         record(client, slug, [run_event(run, created), run_event(run, RunStarted())])
+    try:
         remember_run(choices.settings().data_folder, choices.connection().url, slug, run)
+    except OSError as error:
+        warn(f"The run is not remembered here ({error.strerror}): set DEEDBOOK_RUN={run}.")
     if choices.output == "table":
         click.echo(run)
         _say_what_was_taken(facts, created.repository, created.base_commit, created.head_commit)
@@ -111,6 +114,7 @@ def _say_what_was_taken(
     from app.cli.output import remark
 
     place = {"github": "GitHub Actions", "gitlab": "GitLab CI"}.get(facts.service or "", "git")
-    if head is not None:
-        commits = f"{base[:12]}..{head[:12]}" if base else head[:12]
-        remark(f"{repository or 'no repository'} {commits} (as {place} says, where not given)")
+    commits = "..".join(commit[:12] for commit in (base, head) if commit)
+    said = " ".join(text for text in (repository, commits) if text)
+    if said:
+        remark(f"{said} (as {place} says, where not given)")
