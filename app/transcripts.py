@@ -11,6 +11,7 @@ from adapters.command_run import CommandRun
 from app.client import Client
 from app.private_file import write_private
 from app.remote_runs import content_of, run_event
+from domain.errors import DeedbookError
 from domain.events import TranscriptRecorded
 from domain.log import STAGED_ABOVE_BYTES
 
@@ -32,16 +33,19 @@ class Prepared(msgspec.Struct, frozen=True):
 def redacted(output: bytes) -> bytes:
     """The output as it may leave this machine.
 
-    SEAM: every output passes through here before it is uploaded or saved. Connect
-    `app.redaction.redact_bytes(output, MEDIA_TYPE)` here.
+    SEAM: every output, and every word of its command, passes through here before it is uploaded or
+    saved. Connect `app.redaction.redact_bytes(output, MEDIA_TYPE)` here.
     """
     return output
 
 
 def prepare_transcript(command: Sequence[str], done: CommandRun, step: str | None) -> Prepared:
-    """The transcript of a command that has ended."""
-    output = redacted(done.output)
+    """The transcript of a command that has ended; never fails, for the command is over."""
     shown, cut = _arguments(command)
+    try:
+        output = redacted(done.output)
+    except DeedbookError as error:
+        output, cut = f"[deedbook: the output is left out: {error.detail}]\n".encode(), True
     return Prepared(
         TranscriptRecorded(
             command=shown,
@@ -97,9 +101,16 @@ def _arguments(command: Sequence[str]) -> tuple[tuple[str, ...], bool]:
     shown: list[str] = []
     room = MAX_ARGUMENT_CHARACTERS
     for word in command[:MAX_ARGUMENTS]:
-        text = word.encode("utf-8", "replace").decode("utf-8")
+        text = _word(word)
         if len(text) > room:
             return (*shown, text[:room] + "…"), True
         shown.append(text)
         room -= len(text)
     return tuple(shown), len(command) > MAX_ARGUMENTS
+
+
+def _word(word: str) -> str:
+    try:
+        return redacted(word.encode("utf-8", "replace")).decode("utf-8", "replace")
+    except DeedbookError:
+        return "[left out]"

@@ -93,6 +93,8 @@ def command_line(
     monkeypatch.setenv("DEEDBOOK_URL", served.url)
     monkeypatch.setenv("DEEDBOOK_TOKEN", served.token)
     monkeypatch.setenv("DEEDBOOK_PROJECT", project)
+    for name in ("DEEDBOOK_RUN", "GITHUB_ACTIONS", "GITLAB_CI"):  # these tests may run in CI
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

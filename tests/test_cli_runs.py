@@ -71,7 +71,7 @@ def test_a_run_is_recorded_by_commands_alone(
     typed("run", "resume")
     typed(
         "record", "effect", "run", "--scope", "deploy.production", "--intent", "Ship it",
-        "--effect", "ship", "--set", "region=eu", "--secret", "token", "--", "echo", "shipped",
+        "--effect", "ship", "--set", "region=eu", "--secret", "token=hush", "--", "echo", "shipped",
     )  # fmt: skip
     typed(
         "record", "deployment", "--provider", "vercel", "--environment", "production",

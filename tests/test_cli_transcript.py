@@ -9,11 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from app import client, transcripts
 from app.cli import failure
 from app.cli.root import run
+from domain.errors import Invalid
 from domain.events import SideEffectFinished, TranscriptRecorded
 from tests.run_commands import Contents, Recorded, Typed, reachable_until, the
 from tests.serving import Served
@@ -102,8 +104,37 @@ def test_every_output_passes_the_seam_for_redaction(
 ) -> None:
     monkeypatch.setattr(transcripts, "redacted", lambda raw: raw.replace(b"hush", b"[gone]"))
     typed(*TRANSCRIPT, "--", "echo", "hush")
-    kept = content(the(TranscriptRecorded, recorded("it")).content.digest)
-    assert kept == b"[gone]\n"
+    one = the(TranscriptRecorded, recorded("it"))
+    assert content(one.content.digest) == b"[gone]\n"
+    assert one.command == ("echo", "[gone]")
+
+    def refuse(_raw: bytes) -> bytes:
+        raise Invalid("secret-detected", "There is a secret in it.")
+
+    monkeypatch.setattr(transcripts, "redacted", refuse)
+    typed(*TRANSCRIPT, "--", "echo", "hush")
+    last = recorded("it")[-1]
+    assert isinstance(last, TranscriptRecorded)
+    assert last.truncated
+    assert b"left out: There is a secret in it." in content(last.content.digest)
+    assert last.command == ("[left out]", "[left out]")
+
+
+def test_a_transcript_that_is_refused_does_not_take_the_outcome_with_it(
+    typed: Typed, recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = transcripts.transcript_event
+
+    def of_no_step(run: str, prepared: transcripts.Prepared) -> dict[str, object]:
+        event = made(run, prepared)
+        return {**event, "data": {**msgspec.to_builtins(prepared.data), "step": "none"}}
+
+    monkeypatch.setattr(transcripts, "transcript_event", of_no_step)
+    effect = ["record", "effect", "run", "--scope", "mail.send", "--intent", "x"]
+    assert "unknown-reference" in typed(*effect, "--", "true", expected=failure.CONFLICT)
+    assert the(SideEffectFinished, recorded("it")).outcome == "succeeded"
+    [file] = tmp_path.glob("deedbook-it-*.json")
+    assert [event["type"] for event in json.loads(file.read_bytes())] == ["TranscriptRecorded"]
 
 
 def test_a_ledger_that_is_gone_after_the_command_costs_nothing(

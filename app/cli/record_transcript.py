@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +15,11 @@ from app.cli.failure import INTERRUPTED, OK
 from app.cli.run_choice import ChosenRun, chosen_run, run_option
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from adapters.command_run import CommandRun
     from app.remote_events import Appended
+    from app.remote_runs import Event
 
 DAY_SECONDS = 86_400
 DEFAULT_SECONDS = 21_600
@@ -109,32 +111,44 @@ class Sent:
     exit_code: int = OK
 
 
-def send(chosen_one: ChosenRun, events: "Sequence[Mapping[str, object]]") -> Sent:
-    """Record events whose contents travel with them, or save them to a file.
+def send(chosen_one: ChosenRun, events: "Sequence[Event]") -> Sent:
+    """Record a transcript, and what follows from it, or save what cannot be recorded to a file.
 
-    What the command did is done, so nothing of it may be lost.
+    What the command did is done, so nothing of it may be lost. A transcript that is refused for what
+    it says does not keep the events behind it from the log.
     """
     from app.cli.failure import exit_code_of, report
-    from app.cli.output import warn
     from app.remote_runs import record
-    from app.transcripts import save_for_later, staged
-    from domain.errors import DeedbookError
+    from app.transcripts import staged
+    from domain.errors import DeedbookError, Unavailable
 
     client, slug = chosen_one.client, chosen_one.project
+    lost = events
     try:
         return Sent(record(client, slug, [staged(client, slug, event) for event in events]))
     except DeedbookError as error:
         report(error, chosen())
         code = exit_code_of(error)
+        if len(events) > 1 and not isinstance(error, Unavailable):
+            with suppress(DeedbookError):
+                record(client, slug, events[1:])
+                lost = events[:1]
     except KeyboardInterrupt:
         code = INTERRUPTED
-    folders = (Path.cwd(), chosen().settings().data_folder, Path(tempfile.gettempdir()))
-    file = save_for_later(folders, chosen_one.run, events)
-    warn(
-        f"Nothing was recorded: what would have been is in {file}. Send it later, as often as "
-        f"it takes: deedbook append {slug} < {file}"
-    )
+    _save(chosen_one, lost)
     return Sent(None, code)
+
+
+def _save(chosen_one: ChosenRun, lost: "Sequence[Event]") -> None:
+    from app.cli.output import warn
+    from app.transcripts import save_for_later
+
+    folders = (Path.cwd(), chosen().settings().data_folder, Path(tempfile.gettempdir()))
+    file = save_for_later(folders, chosen_one.run, lost)
+    warn(
+        f"The transcript was not recorded; it is in {file}. Send it later, as often as it takes: "
+        f"deedbook append {chosen_one.project} < {file}"
+    )
 
 
 def show_transcript(sent: Sent, done: "CommandRun") -> None:
