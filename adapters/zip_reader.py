@@ -48,12 +48,17 @@ class ZipEntry(msgspec.Struct, frozen=True, gc=False):
 
 
 class ZipArchive:
-    """An archive whose container was found to be canonical; its bodies are for the caller to check."""
+    """An archive whose container was found to be canonical; its bodies are for the caller to check.
 
-    def __init__(self, descriptor: int, size_bytes: int, entries: Sequence[ZipEntry]) -> None:
+    Attributes:
+        entries: In order of path.
+        tail: What stands behind the last body: the directory and the end records.
+    """
+
+    def __init__(self, descriptor: int, entries: Sequence[ZipEntry], tail: bytes) -> None:
         self._descriptor = descriptor
-        self.size_bytes = size_bytes
         self.entries = entries
+        self.tail = tail
 
     def chunks(self, entry: ZipEntry) -> Iterator[bytes]:
         """A body in pieces of at most 1 MiB, as it is: whoever reads it compares CRC-32 and digest.
@@ -93,8 +98,7 @@ def open_archive(
             raise TooLarge(
                 "archive-too-large", f"The file has {size_bytes} bytes, the limit is {max_bytes}."
             )
-        entries = _Container(descriptor, size_bytes, check_name).entries()
-        yield ZipArchive(descriptor, size_bytes, entries)
+        yield _Container(descriptor, size_bytes, check_name).archive()
     finally:
         os.close(descriptor)
 
@@ -126,12 +130,12 @@ class _Container:
         self._size = size_bytes
         self._check_name = check_name
 
-    def entries(self) -> list[ZipEntry]:
+    def archive(self) -> ZipArchive:
         count, directory_bytes, directory_offset, end = self._end()
         directory = self._read(directory_offset, directory_bytes)
         entries = self._walk(directory, count)
         self._lay_out_again(entries, directory, directory_offset, end)
-        return entries
+        return ZipArchive(self._descriptor, entries, directory + end)
 
     def _end(self) -> tuple[int, int, int, bytes]:
         """Steps 2 to 4: the end records stand at the end, and nobody searches for them."""
@@ -197,10 +201,10 @@ class _Container:
                 size = packed = int.from_bytes(extra[4:12], "little")
             if packed != size:
                 raise _refused(5, "archive-directory", "An entry has two sizes.", at, number)
-            self._check(name, last, top, at, number)
+            path = self._path(name, last, top, at, number)
             top = top or name.partition(b"/")[0]
             body += local_bytes(len(name), size)
-            entries.append(ZipEntry(name.decode("ascii"), size, crc32, body))
+            entries.append(ZipEntry(path, size, crc32, body))
             body += size
             if body > self._size:
                 raise _refused(
@@ -216,7 +220,7 @@ class _Container:
             raise _refused(5, "archive-directory", "The directory is longer than its records.", at)
         return entries
 
-    def _check(self, name: bytes, last: bytes, top: bytes, at: int, number: int) -> None:
+    def _path(self, name: bytes, last: bytes, top: bytes, at: int, number: int) -> str:
         if len(name) > MAX_NAME_BYTES or _NAME.fullmatch(name) is None:
             raise _refused(6, "archive-name", f"The name {shown(name)} is not allowed.", at, number)
         if name == last:
@@ -227,8 +231,9 @@ class _Container:
             )
         if top and name.partition(b"/")[0] != top:
             raise _refused(6, "archive-name", "There is more than one top folder.", at, number)
+        path = name.decode("ascii")
         try:
-            self._check_name(name.decode("ascii"))
+            self._check_name(path)
         except DeedbookError as error:
             raise _refused(
                 6,
@@ -237,6 +242,7 @@ class _Container:
                 at,
                 number,
             ) from None
+        return path
 
     def _lay_out_again(
         self, entries: Sequence[ZipEntry], directory: bytes, directory_offset: int, end: bytes

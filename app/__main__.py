@@ -1,5 +1,6 @@
 """`python -m app` and `deedbook`: the command line."""
 
+import gc
 import sys
 
 from app.cli.root import run
@@ -7,7 +8,9 @@ from app.cli.root import run
 
 def main() -> None:
     """Run the command line of this process."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    gc.freeze()  # nothing is worth collecting any more, and Python would look at all of it twice
+    sys.exit(code)
 
 
 if __name__ == "__main__":

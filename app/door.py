@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from domain import artifact, canonical
-from domain.citation import check_citations
+from domain.citing import check_citations
 from domain.digest import format_digest, parse_digest
 from domain.errors import DeedbookError, Invalid, TooLarge
 from domain.events import (

@@ -10,7 +10,7 @@ import msgspec
 from adapters.git_repository import DocumentVersion, GitRepository, Step
 from domain import patchset
 from domain.artifact import MARKDOWN
-from domain.citation import check_links
+from domain.citing import check_links
 from domain.digest import digest_of
 from domain.documents import key_of, recognise, title_of
 from domain.errors import Invalid, TooLarge

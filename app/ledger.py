@@ -49,7 +49,7 @@ from domain.names import (
     parse_stream,
 )
 from domain.policy import Policy, policy_of
-from domain.policy import decide as decide_policy
+from domain.policy_rules import decide as decide_policy
 
 APPEND_ATTEMPTS = 64
 """Of an append to a run: of several callers at once one is first, and the others decide anew."""

@@ -57,6 +57,11 @@ class CountedArchive:
         """In order of path."""
         return self._archive.entries
 
+    @property
+    def tail(self) -> bytes:
+        """The directory and the end records."""
+        return self._archive.tail
+
     def chunks(self, entry: ArchiveEntry) -> Iterator[bytes]:
         """A body in pieces."""
         assert isinstance(entry, ZipEntry)

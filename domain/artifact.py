@@ -6,7 +6,8 @@ version is the stream's version: 1, 2, 3 … without a gap.
 
 import msgspec
 
-from domain.citation import Citation, check_links
+from domain.citation import Citation
+from domain.citing import check_links
 from domain.errors import Invalid
 from domain.events import ArtifactWritten, Source
 

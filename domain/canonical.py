@@ -46,6 +46,7 @@ _DECODER = json.JSONDecoder(
     parse_float=_refuse_float,
     parse_constant=_refuse_float,
 )
+_ENCODER = msgspec.json.Encoder(order="sorted")
 
 
 def read(raw: bytes) -> object:
@@ -120,7 +121,7 @@ def check(value: object, pointer: str = "", depth: int = 0) -> None:
 
 def write(value: object) -> bytes:
     """The canonical form (RFC 8785) of a checked value, or of a struct made of such values."""
-    return msgspec.json.encode(value, order="sorted")
+    return _ENCODER.encode(value)
 
 
 def _check_text(text: str, pointer: str) -> None:

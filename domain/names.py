@@ -61,6 +61,7 @@ def check_project(slug: str) -> None:
         )
 
 
+@lru_cache(maxsize=256)  # a project has few, and names each one often
 def check_kind(kind: str) -> None:
     """Refuse a kind that is not `[A-Z][A-Z0-9_]{0,31}`, or is a Windows device name."""
     if _KIND.fullmatch(kind) is None or _DEVICE.fullmatch(kind):

@@ -1,22 +1,13 @@
 """What a project demands of its runs and events; changed by events, so it has a history too."""
 
-import re
 from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
-from domain.errors import Invalid
 from domain.events import EventData, PolicyChanged
-from domain.run_records import SCOPE
 
-MAX_SCOPES = 64
-MAX_ENVIRONMENTS = 16
-MAX_ALLOWED_SECRETS = 1_000
 ALL_BELOW = ".*"
-_GUARD = re.compile(rf"\*|{SCOPE.pattern}(?:\.\*)?")
-_ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}")
-_FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -71,31 +62,3 @@ def policy_of(events: Iterable[EventData]) -> Policy:
     for event in events:
         policy = evolve(policy, event)
     return policy
-
-
-def decide(policy: Policy, command: PolicyChanged) -> tuple[PolicyChanged, ...]:
-    """The events that a wished change leads to: none, when everything is so already.
-
-    Raises:
-        Invalid: `validation-failed`, with a pointer.
-    """
-    _check(command.guarded_scopes, "/guarded_scopes", MAX_SCOPES, _GUARD, "a scope or scope.*")
-    _check(command.production, "/production", MAX_ENVIRONMENTS, _ENVIRONMENT, "an environment")
-    _check(
-        command.allowed_secrets, "/allowed_secrets", MAX_ALLOWED_SECRETS, _FINGERPRINT, "sha256:…"
-    )
-    return (command,) if evolve(policy, command) != policy else ()
-
-
-def _check(
-    names: tuple[str, ...] | None, pointer: str, limit: int, grammar: re.Pattern[str], what: str
-) -> None:
-    if names is None:
-        return
-    if len(names) > limit:
-        raise Invalid("validation-failed", f"At most {limit} are listed.", pointer=pointer)
-    for index, name in enumerate(names):
-        if grammar.fullmatch(name) is None:
-            raise Invalid(
-                "validation-failed", f"{name[:64]!r} is not {what}.", pointer=f"{pointer}/{index}"
-            )

@@ -120,7 +120,7 @@ class Source(IntEnum):
     LEAVES = 3
 
 
-class Member(msgspec.Struct, frozen=True):
+class Member(msgspec.Struct, frozen=True, gc=False):
     """One file of the export; `path` is relative to the top folder.
 
     Attributes:
@@ -213,7 +213,7 @@ def select(scope: Scope, run_events: Iterable[EventData]) -> Selection:
     return Selection(scope, frozenset(streams), frozenset(versions))
 
 
-class _Version(msgspec.Struct, frozen=True):
+class _Version(msgspec.Struct, frozen=True, gc=False):
     name: ArtifactStream
     version: int
     position: int
@@ -230,7 +230,7 @@ class _CitationsFile(msgspec.Struct, frozen=True):
     citations: msgspec.Raw
 
 
-class _Planned(msgspec.Struct, frozen=True):
+class _Planned(msgspec.Struct, frozen=True, gc=False):
     """A member of the payload with what the manifest says of it."""
 
     member: Member

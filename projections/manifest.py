@@ -25,7 +25,7 @@ TAG_LIST_PATH = "tagmanifest-sha256.txt"
 BAG_DECLARATION = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 
 
-class Described(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Described(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a content is: `what`, and the artifact version or the run's record that it belongs to.
 
     Attributes:
@@ -43,7 +43,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     media_type: str | None = None
 
 
-class ManifestFile(Described, frozen=True, kw_only=True):
+class ManifestFile(Described, frozen=True, kw_only=True, gc=False):
     """A file of the export."""
 
     path: str
@@ -51,7 +51,7 @@ class ManifestFile(Described, frozen=True, kw_only=True):
     digest: str
 
 
-class ErasedContent(Described, frozen=True, kw_only=True):
+class ErasedContent(Described, frozen=True, kw_only=True, gc=False):
     """A content that belongs here and was erased; `erased_at` is the position that records it."""
 
     digest: str

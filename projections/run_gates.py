@@ -148,7 +148,7 @@ def _contents(shown: Timeline) -> Gate:
     missing = sorted({content.digest for content in contents if not content.held})
     return _gate(
         "contents",
-        [f"{digest} is missing" for digest in missing],
+        [f"content {digest} is missing" for digest in missing],
         f"All {len(contents)} contents are held.",
     )
 

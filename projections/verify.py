@@ -4,13 +4,13 @@ The numbered steps are those of `docs/export.md`: 1 Shape, 2 Bag, 3 Events, 4 Le
 6 Blobs, 7 Replay, 9 Anchor (8, the seal, is not given yet). Every step that can run does run, every
 failure names its place, and nothing is read here but through `Archive`: no clock, no network, no
 database. The container itself (step 1) was checked by whoever opened the archive, except for its
-bodies, which are read here; what is read is encoded again on the way, and the SHA-256 of that
-encoding is the file's.
+bodies, which are read here; the SHA-256 of the file is that of these bodies as they were read,
+behind headers that are made again, and of the tail that was found to belong there.
 """
 
 import hashlib
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -48,7 +48,7 @@ from projections.verify_report import (
     notes_on,
     shown,
 )
-from projections.zip_layout import central_record, end_records, local_header
+from projections.zip_layout import local_header
 
 MAX_EVENTS = 100_000_000
 MAX_SMALL_FILE_BYTES = 64 * 1024
@@ -80,6 +80,10 @@ class Archive(Protocol):
     def entries(self) -> Sequence[ArchiveEntry]:
         """In order of path."""
 
+    @property
+    def tail(self) -> bytes:
+        """What stands behind the last body: the directory and the end records."""
+
     def chunks(self, entry: ArchiveEntry) -> Iterator[bytes]:
         """The body of an entry, in bounded pieces; may be read more than once."""
 
@@ -99,7 +103,7 @@ class _Verification:
         self._events = Measure()
         self._leaves = Measure()
         self._pinned: bytes | None = None
-        self._zip = _Encoded()
+        self._whole = hashlib.sha256()
 
     def run(self) -> Report:
         findings = self._findings
@@ -137,7 +141,7 @@ class _Verification:
             state=state,
             checks=checks,
             summary=summary,
-            zip_sha256=self._zip.sha256(),
+            zip_sha256=self._whole.hexdigest(),
             notes=notes_on(state, summary),
         )
 
@@ -412,6 +416,7 @@ class _Verification:
         ):
             if path not in digests:
                 findings.fail("bag", f"{path} is not there")
+        self._whole.update(self._archive.tail)
         self._check_manifest(bundle, digests)
         if not findings.failed("shape"):
             findings.ran(
@@ -432,10 +437,10 @@ class _Verification:
 
     def _digest(self, entry: ArchiveEntry) -> bytes:
         digest, crc32 = hashlib.sha256(), 0
-        encoded = self._zip.file(entry)
+        self._whole.update(local_header(entry.path, entry.size_bytes, entry.crc32))
         for chunk in self._archive.chunks(entry):
+            self._whole.update(chunk)
             digest.update(chunk)
-            encoded(chunk)
             crc32 = zlib.crc32(chunk, crc32)
         if crc32 != entry.crc32:
             self._findings.fail(
@@ -593,31 +598,6 @@ class _Verification:
         if entry.size_bytes > MAX_SMALL_FILE_BYTES:
             raise Damaged("archive-malformed", f"{path} has {entry.size_bytes} bytes")
         return b"".join(self._archive.chunks(entry))
-
-
-class _Encoded:
-    """The SHA-256 of the one encoding of files that are read in order."""
-
-    def __init__(self) -> None:
-        self._digest = hashlib.sha256()
-        self._directory: list[bytes] = []
-        self._offset = 0
-
-    def file(self, entry: ArchiveEntry) -> Callable[[bytes], None]:
-        """The next file begins; what is answered takes its bytes."""
-        header = local_header(entry.path, entry.size_bytes, entry.crc32)
-        record = central_record(entry.path, entry.size_bytes, entry.crc32, self._offset)
-        self._digest.update(header)
-        self._directory.append(record)
-        self._offset += len(header) + entry.size_bytes
-        return self._digest.update
-
-    def sha256(self) -> str:
-        """Of the whole, in hex."""
-        directory = b"".join(self._directory)
-        self._digest.update(directory)
-        self._digest.update(end_records(len(self._directory), len(directory), self._offset))
-        return self._digest.hexdigest()
 
 
 def _leaf(line: bytes) -> bytes | None:

@@ -5,18 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.citation import (
+from domain.address import MAX_URL_BYTES, normalise_url
+from domain.citation import Citation, CitationInput
+from domain.citing import (
     MAX_CITATIONS,
     MAX_EXCERPT_CHARACTERS,
     MAX_TITLE_CHARACTERS,
-    MAX_URL_BYTES,
-    Citation,
-    CitationInput,
     check_citations,
     check_links,
     cite,
     links_in,
-    normalise_url,
 )
 from domain.errors import Invalid
 

@@ -40,6 +40,8 @@ class _Entry(NamedTuple):
 class _Files:
     """Files as an archive that has no container to doubt."""
 
+    tail = b""
+
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self.entries = tuple(
             _Entry(path, len(files[path]), zlib.crc32(files[path]), files[path])

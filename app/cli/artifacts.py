@@ -251,7 +251,8 @@ def _citations(file: Path | None) -> "tuple[CitationInput, ...]":
     import msgspec
 
     from domain import canonical
-    from domain.citation import CitationInput, cite
+    from domain.citation import CitationInput
+    from domain.citing import cite
     from domain.errors import Invalid, TooLarge
 
     if file is None:

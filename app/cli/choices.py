@@ -1,7 +1,6 @@
 """What the global options chose, and the options themselves: usable before or after a subcommand."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import click
@@ -18,7 +17,6 @@ Output = Literal["table", "json", "ndjson"]
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
-@dataclass
 class Choices:
     """What was chosen so far; options fill it in while the line is parsed."""
 
@@ -27,7 +25,9 @@ class Choices:
     project: str | None = None
     output: Output = "table"
     quiet: bool = False
-    no_color: bool = False
+
+    def __init__(self, *, no_color: bool = False) -> None:
+        self.no_color = no_color
 
     def settings(self) -> "Settings":
         """The settings of this process."""

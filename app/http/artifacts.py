@@ -13,7 +13,8 @@ from app.http.endpoint import Endpoints, json_body
 from app.http.events import APPEND_PROBLEMS, content_bytes, position_in
 from app.ledger import Uploaded
 from domain import diff
-from domain.citation import Citation, CitationInput, cite
+from domain.citation import Citation, CitationInput
+from domain.citing import cite
 from domain.digest import parse_digest
 from domain.errors import Invalid, Malformed
 from domain.events import Source
