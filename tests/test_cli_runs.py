@@ -311,6 +311,44 @@ def test_the_gates_say_what_is_missing(typed: Typed, capfd: pytest.CaptureFixtur
     ]
 
 
+def test_with_four_eyes_somebody_else_has_to_grant_it(
+    typed: Typed, served: Served, recorded: Recorded
+) -> None:
+    typed("policy", "set", "--four-eyes")
+    typed("run", "start", "It", "--id", "it")
+    asked = typed("record", "approval", "request", "--scope", "repo.push").strip()
+    grant = ["record", "approval", "grant"]
+    assert "four-eyes" in typed(*grant, expected=failure.CONFLICT)
+    other = served.limited("events:read", "events:append")
+    typed("--token", other, *grant)
+    effect = ["record", "effect", "begin", "--scope", "repo.push", "--intent", "x"]
+    refused = typed("--token", other, *effect, expected=failure.CONFLICT)
+    assert "four eyes" in refused
+    typed(*effect)
+    assert the(SideEffectIntended, recorded("it")).approval == asked
+
+
+def test_an_approval_is_named_where_more_than_one_is_open(typed: Typed, recorded: Recorded) -> None:
+    typed("run", "start", "It", "--id", "it")
+    grant = ["record", "approval", "grant"]
+    assert "No approval is open" in typed(*grant, expected=failure.USAGE)
+    request = ["record", "approval", "request", "--scope", "repo.push", "--approval"]
+    typed(*request, "one")
+    typed(*request, "two")
+    assert "one, two" in typed(*grant, expected=failure.USAGE)
+    assert "has no approval x" in typed(*grant, "--approval", "x", expected=failure.USAGE)
+    typed(*grant, "--approval", "two")
+    typed(*grant, "--scope", "repo.push")
+    typed("record", "approval", "reject", "--approval", "one", "--reason", "Revoked")
+    decisions = [one for one in recorded("it") if isinstance(one, ApprovalRecorded)]
+    assert [(one.approval, one.decision) for one in decisions] == [
+        ("two", "approved"),
+        ("one", "approved"),
+        ("one", "rejected"),
+    ]
+    typed(*grant, "--approval", "three", "--scope", "infra.provision")
+
+
 @pytest.mark.outside
 def test_an_approval_is_signed_with_an_ssh_key_that_ssh_keygen_verifies(
     typed: Typed, recorded: Recorded, tmp_path: Path, project: str

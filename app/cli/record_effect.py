@@ -5,9 +5,15 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from app.cli.choices import Group
-from app.cli.failure import OK
-from app.cli.record_transcript import DAY_SECONDS, DEFAULT_SECONDS, run_shown, send, show_transcript
 from app.cli.run_choice import ChosenRun, chosen_run, run_option
+from app.cli.watched_command import (
+    SETTINGS,
+    code_to_leave_with,
+    command_options,
+    run_shown,
+    send,
+    show_transcript,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,18 +136,9 @@ def end(
     show_recorded(done, f"{name} {outcome}.", effect=name)
 
 
-@effect_command.command("run", context_settings={"allow_interspersed_args": False})
+@effect_command.command("run", context_settings=SETTINGS)
 @_intent_options
-@click.option("--allow-failure", is_flag=True, help="Leave with 0 even if the command fails.")
-@click.option(
-    "--timeout",
-    type=click.IntRange(1, 7 * DAY_SECONDS),
-    default=DEFAULT_SECONDS,
-    show_default=True,
-    help="Stop the command after so many seconds.",
-    metavar="SECONDS",
-)
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@command_options
 def run_effect(
     run_id: str | None,
     scope: str,
@@ -187,8 +184,7 @@ def run_effect(
         transcript = transcript_event(run, prepare_transcript(command, done, None))
         sent = send(chosen_one, [transcript, run_event(run, ended)])
     show_transcript(sent, done)
-    kept = allow_failure and not done.interrupted
-    return (OK if kept else done.exit_code) or sent.exit_code
+    return code_to_leave_with(done, sent, allow_failure=allow_failure)
 
 
 def _intended(
