@@ -1,11 +1,14 @@
 """Runs fed by commands alone, against a ledger that runs: what is recorded, printed and refused."""
 
 import json
+import os
 import re
 import shlex
 import shutil
 import stat
 import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -23,6 +26,7 @@ from domain.events import (
     PatchSetRecorded,
     PlanRecorded,
     RunCreated,
+    RunFinished,
     SideEffectFinished,
     SideEffectIntended,
     StepFinished,
@@ -37,6 +41,7 @@ from tests.serving import Served
 
 pytestmark = pytest.mark.usefixtures("command_line")
 
+ROOT = Path(__file__).parent.parent
 PLAN = """# Add a login
 
 - [ ] T1: Write the page (FR-034), after ADR/0004@1
@@ -166,7 +171,7 @@ def test_a_run_is_recorded_by_commands_alone(
 
 
 def test_the_session_in_the_docs_has_only_options_that_there_are() -> None:
-    page = (Path(__file__).parent.parent / "docs/runs.md").read_text("utf-8")
+    page = (ROOT / "docs/runs.md").read_text("utf-8")
     [block] = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     for line in block.splitlines():
         program, *words = shlex.split(line, comments=True)
@@ -488,3 +493,59 @@ def test_a_deployment_that_cannot_be_is_refused_before_it_is_sent(
     assert "KIND=ID" in typed(*resource, "--resource", "x", expected=failure.USAGE)
     typed(*resource, "--file", "-", given=b'{"size": 3}')
     assert "malformed-json" in typed(*resource, "--file", "-", given=b"{", expected=failure.USAGE)
+
+
+def test_a_run_is_finished_even_if_its_bundle_may_not_be_written(
+    typed: Typed, served: Served, recorded: Recorded
+) -> None:
+    typed("run", "start", "It", "--id", "it")
+    token = served.limited("events:read", "events:append")
+    said = typed("--token", token, "run", "finish", expected=failure.AUTHENTICATION)
+    assert "insufficient-scope" in said
+    assert (
+        "The run is finished, its audit bundle is not written: `deedbook run bundle` does." in said
+    )
+    assert the(RunFinished, recorded("it")).outcome == "succeeded"
+    assert json.loads(typed("--json", "run", "bundle", "it"))["version"] == 1
+    again = json.loads(typed("--json", "run", "bundle", "it"))
+    assert again["version"] == 1
+
+
+def test_files_that_cannot_be_read_are_named(typed: Typed, tmp_path: Path) -> None:
+    typed("run", "start", "It", "--id", "it")
+    assert "There is no file x.md" in typed("record", "plan", "x.md", expected=failure.NOT_FOUND)
+    unreadable = typed("record", "plan", str(tmp_path), expected=failure.USAGE)
+    assert "cannot be read: Is a directory" in unreadable
+    (tmp_path / "large.md").write_bytes(b"x" * (4 * 1024 * 1024 + 1))
+    assert "body-too-large" in typed("record", "plan", "large.md", expected=failure.USAGE)
+
+
+def test_a_large_description_is_uploaded_before(
+    typed: Typed, recorded: Recorded, content: Contents
+) -> None:
+    typed("run", "start", "It", "--id", "it")
+    raw = json.dumps({"servers": ["x" * 1_000] * 1_200}).encode()
+    typed("record", "infrastructure", "--provider", "p", "--file", "-", given=raw)
+    kept = the(InfrastructureRecorded, recorded("it")).content
+    assert kept is not None
+    assert content(kept.digest) == raw
+
+
+@pytest.mark.parametrize("no_color", [False, True])
+def test_on_a_terminal_a_run_has_colours_unless_they_are_off(typed: Typed, no_color: bool) -> None:
+    typed("run", "start", "It", "--id", "it")
+    controller, terminal = os.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)} | {"NO_COLOR": "1" if no_color else ""}
+    with subprocess.Popen(
+        [sys.executable, "-m", "app", "run", "show"], stdout=terminal, env=environment
+    ) as process:
+        os.close(terminal)
+        said = b""
+        with suppress(OSError):  # how Linux says that the other end of a terminal is closed
+            while piece := os.read(controller, 65_536):
+                said += piece
+        os.close(controller)
+    assert process.returncode == 0
+    assert (b"\x1b[1mIt\x1b[0m" in said) is not no_color
+    assert (b"\x1b[" in said) is not no_color
+    assert "▶ running".encode() in said
