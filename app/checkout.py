@@ -27,6 +27,17 @@ def with_checkout(facts: BuildFacts, folder: str = ".") -> BuildFacts:
         return facts  # no checkout is no fault: then these things are not said
 
 
+def resolved(revision: str | None, folder: str = ".") -> str | None:
+    """The whole SHA of a revision such as `HEAD` or a short SHA; as it is, where none is known."""
+    if revision is None:
+        return None
+    try:
+        with GitRepository(folder) as repository:
+            return repository.commit(revision)
+    except DeedbookError:
+        return revision  # of another repository, or none at all: the ledger will say
+
+
 def _base(repository: GitRepository, head: str) -> str | None:
     try:
         trunk = repository.commit(DEFAULT_BRANCH)

@@ -61,7 +61,9 @@ def test_a_run_is_recorded_by_commands_alone(
     first, last = repository_with_two_commits(tmp_path / "work")
     monkeypatch.chdir(tmp_path / "work")
     typed("artifact", "put", "-", "--kind", "ADR", "--key", "0004", given=b"# Use forms\n")
-    run_id = typed("run", "start", "Add a login", "--base", first, "--artifact", "ADR/0004").strip()
+    run_id = typed(
+        "run", "start", "Add a login", "--base", "HEAD~2", "--artifact", "ADR/0004"
+    ).strip()
     assert run_id.startswith("add-a-login-")
     (tmp_path / "plan.md").write_text(PLAN)
     typed("record", "plan", str(tmp_path / "plan.md"))
@@ -72,6 +74,9 @@ def test_a_run_is_recorded_by_commands_alone(
     typed("record", "step", "finish", "--output", f"plan=@{tmp_path / 'plan.md'}")
     asked = typed("record", "approval", "request", "--scope", "deploy.production").strip()
     typed("run", "pause", "--for", "approval", "--approval", asked)
+    waiting = json.loads(typed("--json", "run", "status"))
+    assert (waiting["phase"], waiting["waits_for"]) == ("waiting_approval", asked)
+    assert waiting["open_approvals"] == [f"{asked} for deploy.production"]
     typed("record", "approval", "grant", "--approver", "Grace")
     typed("run", "resume")
     typed(
@@ -99,7 +104,7 @@ def test_a_run_is_recorded_by_commands_alone(
     typed("run", "finish")
     assert f"{run_id}  succeeded" in typed("run", "list")
 
-    gates = typed("check", "run", "--commit", last)
+    gates = typed("check", "run", "--commit", "HEAD")
     assert gates.count("✓ ") == 7
     assert "All gates hold." in gates
     missed = typed("check", "run", "--commit", first, expected=failure.NOT_VERIFIED)

@@ -14,7 +14,7 @@ def check_command() -> None:
 
 @check_command.command("run")
 @run_argument
-@click.option("--commit", help="The checks must have been made on this commit.", metavar="SHA")
+@click.option("--commit", help="The checks must have been made on this commit.", metavar="REV")
 @click.option("--at", type=click.IntRange(min=1), help="As of this position.", metavar="POSITION")
 def check_run(run_id: str | None, commit: str | None, at: int | None) -> int:
     """Check what must hold of a run before its change may go on.
@@ -22,13 +22,14 @@ def check_run(run_id: str | None, commit: str | None, at: int | None) -> int:
     Its state and steps, its checks, the approvals of what it changed outside, the outcomes, the
     deployments, and the contents behind all of it. Exits with 3 when one of these gates does not hold.
     """
+    from app.checkout import resolved
     from app.cli.output import printable, show_one, styled
     from app.remote_runs import read_gates
 
     choices = chosen()
     with chosen_run(run_id) as chosen_one:
         found = read_gates(
-            chosen_one.client, chosen_one.project, chosen_one.run, commit=commit, at=at
+            chosen_one.client, chosen_one.project, chosen_one.run, commit=resolved(commit), at=at
         )
     if choices.output != "table":
         show_one(found)

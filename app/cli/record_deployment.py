@@ -14,7 +14,7 @@ Outcome = Literal["succeeded", "failed", "rolled_back"]
 @run_option
 @click.option("--provider", required=True, help="Such as vercel or kubernetes.", metavar="NAME")
 @click.option("--environment", required=True, help="Such as production.", metavar="NAME")
-@click.option("--commit", help="What was deployed; the head here if left away.", metavar="SHA")
+@click.option("--commit", help="What was deployed; the head here if left away.", metavar="REV")
 @click.option("--id", "ids", multiple=True, help="The provider's id. Repeatable.", metavar="ID")
 @click.option("--url", "urls", multiple=True, help="Where it answers. Repeatable.", metavar="URL")
 @click.option(
@@ -52,13 +52,14 @@ def deployment_command(
     One to production must name the side effect by which it happened (--effect), or the run's gates
     do not hold. Here --url is the deployment's; the ledger's stands before `record`.
     """
+    from app.checkout import resolved
     from app.cli.recording import show_recorded
     from app.deployments import prepare_deployment
     from app.remote_runs import content_of, record_document
     from domain.events import DeploymentRecorded
     from domain.typed_documents import MEDIA_TYPE
 
-    sha = commit or _head_here()
+    sha = resolved(commit) or _head_here()
     document = prepare_deployment(
         provider=provider,
         environment=environment,

@@ -20,8 +20,8 @@ _ARTIFACT = re.compile(r"([A-Z][A-Z0-9_]*)/(.+?)(?:@([1-9][0-9]{0,8}))?")
 @click.argument("title")
 @click.option("--id", "run_id", help="Its id: a-z, 0-9 and -, at most 36.", metavar="ID")
 @click.option("--repository", help="The repository's address.", metavar="URL")
-@click.option("--base", help="The commit that the work starts from.", metavar="SHA")
-@click.option("--head", help="The commit that the work is at.", metavar="SHA")
+@click.option("--base", help="The commit that the work starts from.", metavar="REV")
+@click.option("--head", help="The commit that the work is at.", metavar="REV")
 @click.option("--pull-request", help="Its pull or merge request.", metavar="URL")
 @click.option(
     "--artifact",
@@ -45,7 +45,7 @@ def start_command(
     CI, else from the git checkout here. The commands that follow mean this run.
     """
     from app.build_facts import build_facts, how_to_export
-    from app.checkout import with_checkout
+    from app.checkout import resolved, with_checkout
     from app.cli.output import remark, show_one, warn
     from app.current_run import remember_run
     from app.remote_runs import record, run_event
@@ -62,8 +62,8 @@ def start_command(
         created = RunCreated(
             title=title,
             repository=repository or facts.repository,
-            base_commit=base or facts.base,
-            head_commit=head or facts.head,
+            base_commit=resolved(base) or facts.base,
+            head_commit=resolved(head) or facts.head,
             pull_request=pull_request or facts.pull_request,
             artifacts=tuple(_resolved(client, slug, text) for text in artifacts),
         )

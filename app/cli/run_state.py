@@ -38,7 +38,8 @@ def status_command(run_id: str | None) -> None:
 
     with chosen_run(run_id) as chosen_one:
         state = read_run(chosen_one.client, chosen_one.project, chosen_one.run)
-    show_one({"run": chosen_one.run, "phase": state.phase, **open_things(state)})
+    waits = {"waits_for": state.waits_for} if state.waits_for else {}
+    show_one({"run": chosen_one.run, "phase": state.phase, **waits, **open_things(state)})
 
 
 def open_things(state: "RunState") -> dict[str, list[str]]:
