@@ -23,8 +23,8 @@ import msgspec
 
 from domain.errors import Invalid, NotFound
 
-HEAD_BYTES = 4 * 1024 * 1024
-TAIL_BYTES = 4 * 1024 * 1024
+HEAD_BYTES = 1024 * 1024
+TAIL_BYTES = 3 * 1024 * 1024
 LAST_LINE_BYTES = 4096
 """The kept parts are cut at the end of a line, if one ends within so many bytes."""
 PIECE_BYTES = 64 * 1024

@@ -33,10 +33,19 @@ class Prepared(msgspec.Struct, frozen=True):
 def redacted(output: bytes) -> bytes:
     """The output as it may leave this machine.
 
-    SEAM: every output, and every word of its command, passes through here before it is uploaded or
-    saved. Connect `app.redaction.redact_bytes(output, MEDIA_TYPE)` here.
+    SEAM: every output passes through here before it is uploaded or saved. Connect
+    `app.redaction.redact_bytes(output, MEDIA_TYPE)` here.
     """
     return output
+
+
+def redacted_words(words: Sequence[str]) -> Sequence[str]:
+    """The words of a command line as they may leave this machine.
+
+    SEAM: connect `app.redaction.redact_members(list(words))` here, which knows options such as
+    `--token`.
+    """
+    return words
 
 
 def prepare_transcript(command: Sequence[str], done: CommandRun, step: str | None) -> Prepared:
@@ -97,20 +106,13 @@ def save_for_later(
 
 
 def _arguments(command: Sequence[str]) -> tuple[tuple[str, ...], bool]:
-    """The command's words, as many as an event holds."""
+    """The command's words, as many as an event holds, and whether that is not all of them."""
+    texts = [word.encode("utf-8", "replace").decode() for word in command[:MAX_ARGUMENTS]]
     shown: list[str] = []
     room = MAX_ARGUMENT_CHARACTERS
-    for word in command[:MAX_ARGUMENTS]:
-        text = _word(word)
+    for text in redacted_words(texts):
         if len(text) > room:
             return (*shown, text[:room] + "…"), True
         shown.append(text)
         room -= len(text)
     return tuple(shown), len(command) > MAX_ARGUMENTS
-
-
-def _word(word: str) -> str:
-    try:
-        return redacted(word.encode("utf-8", "replace")).decode("utf-8", "replace")
-    except DeedbookError:
-        return "[left out]"

@@ -93,7 +93,7 @@ def test_of_twenty_megabytes_the_beginning_and_the_end_are_recorded(
     one = the(TranscriptRecorded, recorded("it"))
     assert one.truncated
     kept = content(one.content.digest)
-    assert 8_000_000 < len(kept) < 8_400_000
+    assert 4_000_000 < len(kept) < 4_200_000
     assert kept.startswith(b"%019d\n" % 0)
     assert kept.endswith(b"%019d\n" % 999_999)
     assert b"bytes are left out here]" in kept
@@ -103,6 +103,7 @@ def test_every_output_passes_the_seam_for_redaction(
     typed: Typed, recorded: Recorded, content: Contents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transcripts, "redacted", lambda raw: raw.replace(b"hush", b"[gone]"))
+    monkeypatch.setattr(transcripts, "redacted_words", lambda words: [*words[:-1], "[gone]"])
     typed(*TRANSCRIPT, "--", "echo", "hush")
     one = the(TranscriptRecorded, recorded("it"))
     assert content(one.content.digest) == b"[gone]\n"
@@ -117,7 +118,6 @@ def test_every_output_passes_the_seam_for_redaction(
     assert isinstance(last, TranscriptRecorded)
     assert last.truncated
     assert b"left out: There is a secret in it." in content(last.content.digest)
-    assert last.command == ("[left out]", "[left out]")
 
 
 def test_a_transcript_that_is_refused_does_not_take_the_outcome_with_it(

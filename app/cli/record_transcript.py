@@ -28,7 +28,7 @@ def transcript_command(
     """Run COMMAND and record what it wrote: `deedbook record transcript -- pytest -q`.
 
     Its output and errors are shown as they come (on standard error with --json) and kept in order; of
-    more than 8 MiB the beginning and the end. Leaves with the command's own exit code. If the ledger
+    more than 4 MiB the beginning and the end. Leaves with the command's own exit code. If the ledger
     is away by then, the transcript is saved to a file and can be sent later.
     """
     from app.remote_runs import read_run
