@@ -68,7 +68,7 @@ def test_a_run_is_recorded_by_commands_alone(
     (tmp_path / "plan.md").write_text(PLAN)
     typed("record", "plan", str(tmp_path / "plan.md"))
     typed("record", "step", "start", "build", "--title", "Build it", "--input", "commit=" + last)
-    typed("record", "patchset", "--base", first)
+    typed("record", "patchset")
     said = typed("record", "transcript", "--step", "build", "--", "echo", "built")
     assert said == "built\n"
     typed("record", "step", "finish", "--output", f"plan=@{tmp_path / 'plan.md'}")
@@ -474,6 +474,7 @@ def test_a_patch_set_starts_where_base_and_head_parted(
         (("--base", "topic"), "git-range-empty"),
     ):
         assert code in typed(*patchset, *words, expected=failure.NOT_FOUND)
+    assert "Give --base" in typed(*patchset, expected=failure.USAGE)
     outside = ["record", "patchset", "--in", str(tmp_path), "--base", "main"]
     assert "git-not-a-repository" in typed(*outside, expected=failure.NOT_FOUND)
     assert len(recorded("it")) == 3

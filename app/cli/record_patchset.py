@@ -10,7 +10,9 @@ from app.cli.run_choice import chosen_run, run_option
 
 @click.command("patchset", cls=Command)
 @run_option
-@click.option("--base", required=True, help="The commit that the work starts from.", metavar="REV")
+@click.option(
+    "--base", help="The commit that the work starts from; the run's if left away.", metavar="REV"
+)
 @click.option(
     "--head", default="HEAD", show_default=True, help="The commit that it ends with.", metavar="REV"
 )
@@ -25,7 +27,12 @@ from app.cli.run_choice import chosen_run, run_option
 @click.option("--repository", help="Its address; the remote's if left away.", metavar="URL")
 @click.option("--no-patch", is_flag=True, help="Record the manifest only, without the bytes.")
 def patchset_command(
-    run_id: str | None, base: str, head: str, folder: Path, repository: str | None, no_patch: bool
+    run_id: str | None,
+    base: str | None,
+    head: str,
+    folder: Path,
+    repository: str | None,
+    no_patch: bool,
 ) -> None:
     """Record the commits after --base up to --head: who made them, and every file they changed.
 
@@ -35,13 +42,16 @@ def patchset_command(
     from app.cli.output import remark
     from app.cli.recording import show_recorded
     from app.patchsets import read_range
-    from app.remote_runs import content_of, record_document, upload
+    from app.remote_runs import content_of, read_timeline, record_document, upload
     from domain.events import PatchSetRecorded
     from domain.patchset import MEDIA_TYPE
 
     with chosen_run(run_id) as chosen_one:
-        found = read_range(folder, base, head, repository, with_patch=not no_patch)
         client, slug = chosen_one.client, chosen_one.project
+        start = base or read_timeline(client, slug, chosen_one.run, None).base_commit
+        if start is None:
+            raise click.UsageError("Give --base: the run does not say where it starts from.")
+        found = read_range(folder, start, head, repository, with_patch=not no_patch)
         patch = None
         if found.patch is not None:
             patch = upload(client, slug, found.patch, "text/x-diff")
@@ -55,7 +65,7 @@ def patchset_command(
         )
         done = record_document(client, slug, chosen_one.run, data, found.document)
     if found.parted:
-        remark(f"{base} is not an ancestor of {head}; they parted at {found.base[:12]}.")
+        remark(f"{start} is not an ancestor of {head}; they parted at {found.base[:12]}.")
     show_recorded(
         done,
         f"Patch set recorded: {len(found.commits)} commits, {found.files} files, "
