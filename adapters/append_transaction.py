@@ -72,8 +72,8 @@ FROM unnest(%b::text[], %b::bytea[], %b::int8[], %b::int8[], %b::bytea[]) AS t (
 ON CONFLICT DO NOTHING
 """
 _MOVE_UPLOADS = """
-INSERT INTO blob (project_id, sha256, size_bytes, crc32, encoding, content)
-SELECT project_id, sha256, size_bytes, crc32, 0, content FROM upload
+INSERT INTO blob (project_id, sha256, size_bytes, crc32, encoding, content, address)
+SELECT project_id, sha256, size_bytes, crc32, 0, content, address FROM upload
 WHERE project_id = %b AND sha256 = ANY(%b::bytea[])
 ON CONFLICT DO NOTHING
 """
@@ -253,6 +253,13 @@ def insert_blobs(cursor: Cursor, blobs: Sequence[tuple[str, Blob]]) -> None:
                 [blob.content for _, blob in blobs],
             ],
         )
+
+
+def move_uploads(cursor: Cursor, project: str, digests: Sequence[bytes]) -> int:
+    """Staged contents become blobs; answers how many of them were there."""
+    moved = cursor.execute(_MOVE_UPLOADS, (project, digests)).rowcount
+    cursor.execute(_DELETE_UPLOADS, (project, digests))
+    return moved
 
 
 def insert_events(cursor: Cursor, events: Sequence[AddedEvent]) -> None:

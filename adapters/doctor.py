@@ -21,6 +21,7 @@ from adapters.doctor_schema import (
 )
 from adapters.examined import Finding, Progress, guarded
 from adapters.fresh_views import FreshViews
+from adapters.outside_contents import NOTHING_OUTSIDE, OutsideContents
 from adapters.postgres_owner import open_owner
 from adapters.rebuild import projects_of, total_events
 from domain.events import Recorded
@@ -29,7 +30,13 @@ from domain.times import EPOCH
 __all__ = ["Finding", "examine", "examine_rows", "examine_tables"]
 
 
-def examine(url: str, *, project: str | None, progress: Progress) -> Iterator[Finding]:
+def examine(
+    url: str,
+    *,
+    project: str | None,
+    progress: Progress,
+    outside: OutsideContents = NOTHING_OUTSIDE,
+) -> Iterator[Finding]:
     """Everything that is wrong with the schema and with one project, or with all.
 
     Nothing is locked and nothing changed; what is appended meanwhile is not looked at. Needs the
@@ -40,6 +47,7 @@ def examine(url: str, *, project: str | None, progress: Progress) -> Iterator[Fi
         url: The owner's.
         project: None means all.
         progress: Called with the rows done and the rows to do.
+        outside: Where contents lie that are not in the database.
 
     Raises:
         NotFound: `project-not-found`.
@@ -47,7 +55,7 @@ def examine(url: str, *, project: str | None, progress: Progress) -> Iterator[Fi
     """
     with open_owner(url) as connection:
         yield from examine_tables(connection)
-        yield from examine_rows(connection, project=project, progress=progress)
+        yield from examine_rows(connection, project=project, progress=progress, outside=outside)
 
 
 def examine_tables(connection: psycopg.Connection) -> Iterator[Finding]:
@@ -59,19 +67,26 @@ def examine_tables(connection: psycopg.Connection) -> Iterator[Finding]:
 
 
 def examine_rows(
-    connection: psycopg.Connection, *, project: str | None, progress: Progress
+    connection: psycopg.Connection,
+    *,
+    project: str | None,
+    progress: Progress,
+    outside: OutsideContents = NOTHING_OUTSIDE,
 ) -> Iterator[Finding]:
     """What is wrong with the rows of one project, or of all; in a transaction, as that sees them."""
-    ledger = _Ledger(connection, progress)
+    ledger = _Ledger(connection, progress, outside)
     yield from guarded(connection, "ledger", ledger.findings(project), limit=None)
 
 
 class _Ledger:
     """The projects of a ledger, one after the other."""
 
-    def __init__(self, connection: psycopg.Connection, progress: Progress) -> None:
+    def __init__(
+        self, connection: psycopg.Connection, progress: Progress, outside: OutsideContents
+    ) -> None:
         self._connection = connection
         self._progress = progress
+        self._outside = outside
         self._done = 0
         self._total = 0
 
@@ -107,7 +122,9 @@ class _Ledger:
         self._views.finish()
         self._names.finish()
         yield from self._check(project, "view", self._differences(head.size))
-        yield from self._check(project, "blob", examine_blobs(connection, project, self._read))
+        yield from self._check(
+            project, "blob", examine_blobs(connection, project, self._read, self._outside)
+        )
         imported = _imported(connection, project)
         yield from self._check(project, "blob", examine_named(connection, project, imported))
         yield from self._check(

@@ -9,8 +9,10 @@ from psycopg.rows import TupleRow
 
 from adapters.examined import MAX_FINDINGS, Finding, rows_in_order
 from adapters.fresh_views import VIEWS
+from adapters.outside_contents import NOTHING_OUTSIDE, Kept, OutsideContents
 from adapters.rebuild import pages, size_of
 from domain.digest import format_digest, parse_digest
+from domain.errors import DeedbookError
 from domain.events import Recorded, contents_of, parse
 from projections.core_views import ArtifactRow
 
@@ -56,10 +58,12 @@ class Names:
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self._connection = connection
-        self._buffer: list[tuple[bytes, int, int]] = []
+        self._buffer: list[tuple[bytes, int, int, bool]] = []
         self._filled = False
         connection.execute(
-            "CREATE TEMPORARY TABLE named (sha256 bytea, size_bytes int8, position int8)"
+            """
+            CREATE TEMPORARY TABLE named (sha256 bytea, size_bytes int8, position int8, original bool)
+            """
         )
 
     def begin(self) -> None:
@@ -75,9 +79,12 @@ class Names:
         Raises:
             Invalid: A digest that is none.
         """
+        original = getattr(recorded.data, "original", None)
         for content in contents_of(recorded.data):
             sha256 = parse_digest(content.digest)
-            self._buffer.append((sha256, content.size_bytes, recorded.position))
+            self._buffer.append(
+                (sha256, content.size_bytes, recorded.position, content is original)
+            )
         if len(self._buffer) >= FLUSH_NAMES:
             self._flush()
 
@@ -92,16 +99,19 @@ class Names:
             return
         self._filled = True
         with self._connection.cursor().copy(
-            "COPY pg_temp.named (sha256, size_bytes, position) FROM STDIN (FORMAT BINARY)"
+            "COPY pg_temp.named (sha256, size_bytes, position, original) FROM STDIN (FORMAT BINARY)"
         ) as copy:
-            copy.set_types(["bytea", "int8", "int8"])
+            copy.set_types(["bytea", "int8", "int8", "bool"])
             for row in self._buffer:
                 copy.write_row(row)
         self._buffer.clear()
 
 
 def examine_blobs(
-    connection: psycopg.Connection, project: str, progress: Callable[[int], None]
+    connection: psycopg.Connection,
+    project: str,
+    progress: Callable[[int], None],
+    outside: OutsideContents = NOTHING_OUTSIDE,
 ) -> Iterator[Finding]:
     """Each content against its size, CRC-32 and SHA-256; `progress` is told how many were read."""
     after = b""
@@ -109,14 +119,18 @@ def examine_blobs(
         page = rows_in_order(
             connection,
             """
-            SELECT sha256, size_bytes, crc32, encoding, octet_length(content) FROM blob
+            SELECT sha256, size_bytes, crc32, encoding, octet_length(content), address
+            FROM blob
             WHERE project_id = %(project)s AND sha256 > %(after)s ORDER BY sha256 LIMIT %(limit)s
             """,
             {"project": project, "after": after, "limit": PAGE_BLOBS},
         )
         if not page:
             return
-        for rows in _together(page):
+        for row in page:
+            if row[5] is not None:
+                yield from _lying_outside(project, row, outside)
+        for rows in _together([row for row in page if row[5] is None]):
             for row, measured in _measured(connection, project, rows):
                 yield from _blob(project, row, measured)
         progress(len(page))
@@ -130,7 +144,7 @@ def examine_named(connection: psycopg.Connection, project: str, imported: int) -
         connection: The one with the `Names` and the `FreshViews`.
         project: Of both.
         imported: The size of the export that the log began with, 0 if it began here. An export does
-            not carry the contents of versions that were not the latest.
+            not carry the contents of versions that were not the latest, and originals only if asked.
     """
     values = {"project": project, "imported": imported, "limit": MAX_FINDINGS + 1}
     folded = f"pg_temp.fresh_{VIEWS[ArtifactRow]}"
@@ -141,6 +155,7 @@ def examine_named(connection: psycopg.Connection, project: str, imported: int) -
             WHERE b.project_id = %(project)s AND b.sha256 = n.sha256)
           AND NOT EXISTS (SELECT FROM erasure e
             WHERE e.project_id = %(project)s AND e.sha256 = n.sha256)
+          AND NOT (n.position <= %(imported)s AND n.original)
           AND NOT (n.position <= %(imported)s AND EXISTS (
             SELECT FROM {folded} v JOIN {folded} later
               ON later.kind = v.kind AND later.key = v.key AND later.version = v.version + 1
@@ -223,7 +238,20 @@ def _together(page: list[TupleRow]) -> Iterator[list[TupleRow]]:
             group, held = [], 0
         group.append(row)
         held += size
-    yield group
+    if group:
+        yield group
+
+
+def _lying_outside(project: str, row: TupleRow, outside: OutsideContents) -> Iterator[Finding]:
+    """A content in the store outside, read whole."""
+    measured = Measured()
+    try:
+        for piece in outside.pieces(Kept(row[5], row[0], row[1])):
+            measured.add(piece)
+    except DeedbookError as error:
+        yield Finding(f"blob {project}/{format_digest(row[0])} (address)", error.detail)
+        return
+    yield from _blob(project, row, measured)
 
 
 def _measured(
@@ -263,7 +291,7 @@ def _measured(
 
 
 def _blob(project: str, row: TupleRow, measured: Measured) -> Iterator[Finding]:
-    sha256, size_bytes, crc32, encoding, _ = row
+    sha256, size_bytes, crc32, encoding = row[:4]
     place = f"blob {project}/sha256:{sha256.hex()}"
     if measured.sha256 != sha256:
         yield Finding(

@@ -7,6 +7,7 @@ central directory from a second pass over the rows: memory is flat however large
 import hashlib
 from collections.abc import Iterable, Iterator
 
+from adapters.outside_contents import Kept
 from adapters.postgres_exports import ExportRecord, FileRow, PostgresExports
 from domain.digest import format_digest
 from domain.errors import Damaged
@@ -29,6 +30,8 @@ def stream_zip(
 
     Raises:
         Damaged: `content-damaged` or `export-differs`; the answer ends short of its length.
+        NotFound: `content-missing`: gone from the store outside; likewise.
+        Unavailable: `blob-store-unavailable`; likewise.
     """
     stop = min(stop, record.size_bytes)
     if not 0 <= start < stop:
@@ -36,14 +39,14 @@ def stream_zip(
     if start == 0 and stop == record.size_bytes:
         yield from _whole(store, record)
     else:
-        yield from _clip(_ZipBytes(store, record).from_offset(start), start, stop)
+        yield from _clip(_ZipBytes(store, record, stop).from_offset(start), start, stop)
 
 
 def _whole(store: PostgresExports, record: ExportRecord) -> Iterator[bytes]:
     """All bytes; the last piece is held back until their digest is the one known before."""
     digest, size, held = hashlib.sha256(), 0, b""
     # Once the digest of the whole is known it vouches for each content too.
-    parts = _ZipBytes(store, record, check=record.zip_sha256 is None)
+    parts = _ZipBytes(store, record, record.size_bytes, check=record.zip_sha256 is None)
     for _, piece in parts.from_offset(0):
         if held:
             yield held
@@ -76,11 +79,17 @@ def _clip(pieces: Iterable[tuple[int, bytes]], start: int, stop: int) -> Iterato
 
 
 class _ZipBytes:
-    """Makes the pieces of a ZIP in order, each with its offset, from any offset on."""
+    """Makes the pieces of a ZIP in order, each with its offset, from any offset on.
 
-    def __init__(self, store: PostgresExports, record: ExportRecord, *, check: bool = True) -> None:
+    Whoever takes them stops at the one that reaches `stop`.
+    """
+
+    def __init__(
+        self, store: PostgresExports, record: ExportRecord, stop: int, *, check: bool = True
+    ) -> None:
         self._store = store
         self._record = record
+        self._stop = stop
         self._check = check
 
     def from_offset(self, start: int) -> Iterator[tuple[int, bytes]]:
@@ -123,7 +132,10 @@ class _ZipBytes:
             return
         contents = self._store.contents(self._record, row.ordinal, group[-1].ordinal)
         parts: list[bytes] = []
-        for one, content in zip(group, contents, strict=True):
+        for one, (content, address) in zip(group, contents, strict=True):
+            if content is None and address is not None:
+                kept = Kept(address, one.sha256, one.size_bytes)
+                content = b"".join(self._store.outside_pieces(kept))  # noqa: PLW2901 - fetched here
             if content is None or len(content) != one.size_bytes:
                 raise _damaged(one)
             if self._check and hashlib.sha256(content).digest() != one.sha256:
@@ -151,7 +163,18 @@ class _ZipBytes:
         if at != row.size_bytes:
             raise _damaged(row)
 
+    def _outside(self, row: FileRow, address: str, begin: int) -> Iterator[bytes]:
+        """A content that lies outside, as far as it is wanted, and never its end before it is checked."""
+        wanted = min(row.size_bytes, self._stop - row.zip_offset - len(_header(row)))
+        kept = Kept(address, row.sha256, row.size_bytes)
+        return self._store.outside_pieces(kept, begin, wanted)
+
     def _slices(self, row: FileRow, begin: int) -> Iterator[bytes]:
+        if row.source is Source.BLOB:
+            address = self._store.address(self._record.project, row.sha256)
+            if address is not None:
+                yield from self._outside(row, address, begin)
+                return
         for at in range(begin, row.size_bytes, SLICE_BYTES):
             if row.source is Source.BLOB:
                 piece = self._store.blob_slice(self._record.project, row.sha256, at, SLICE_BYTES)

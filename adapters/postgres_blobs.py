@@ -6,16 +6,18 @@ from collections.abc import Iterator
 
 from psycopg_pool import ConnectionPool
 
+from adapters.outside_contents import NOTHING_OUTSIDE, Kept, OutsideContents
 from domain.errors import Damaged, Gone, NotFound
 
 SLICE_BYTES = 1024 * 1024
 
 
 class PostgresBlobs:
-    """Reads blobs of a project by SHA-256."""
+    """Reads blobs of a project by SHA-256, wherever they lie."""
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    def __init__(self, pool: ConnectionPool, outside: OutsideContents = NOTHING_OUTSIDE) -> None:
         self._pool = pool
+        self._outside = outside
 
     def size(self, project: str, sha256: bytes) -> int:
         """The size in bytes.
@@ -24,13 +26,73 @@ class PostgresBlobs:
             NotFound: `blob-not-found`.
             Gone: `content-erased`.
         """
+        return self._place(project, sha256)[0]
+
+    def read(self, project: str, sha256: bytes) -> bytes:
+        """The whole content, its digest and CRC-32 checked.
+
+        Raises:
+            Damaged: `content-damaged`.
+            NotFound: `content-missing`, when it lies outside and is gone there.
+            Unavailable: `blob-store-unavailable`.
+        """
+        size, address = self._place(project, sha256)
+        if address is not None:
+            return self._outside.read(Kept(address, sha256, size))
+        with self._pool.connection() as connection:
+            row = (
+                connection.cursor(binary=True)
+                .execute(
+                    "SELECT content, crc32 FROM blob WHERE project_id = %b AND sha256 = %b",
+                    (project, sha256),
+                )
+                .fetchone()
+            )
+        if row is None or row[0] is None:  # erased, or uploaded anew, this very moment
+            raise NotFound("blob-not-found", f"There is no content sha256:{sha256.hex()} here.")
+        content = bytes(row[0])
+        if hashlib.sha256(content).digest() != sha256 or zlib.crc32(content) != row[1]:
+            raise _damaged(sha256)
+        return content
+
+    def pieces(self, project: str, sha256: bytes, start: int, stop: int) -> Iterator[bytes]:
+        """The bytes from `start` to before `stop`.
+
+        The digest is checked when that is all, and always of a content that lies outside.
+
+        Raises:
+            Damaged: `content-damaged`, before the last piece.
+            NotFound: `content-missing`, when it lies outside and is gone there.
+            Unavailable: `blob-store-unavailable`.
+        """
+        size, address = self._place(project, sha256)
+        if address is not None:
+            yield from self._outside.pieces(Kept(address, sha256, size), start, stop)
+        elif (start, stop) != (0, size):
+            yield from self._slices(project, sha256, start, stop)
+        elif size <= SLICE_BYTES:
+            yield self.read(project, sha256)
+        else:
+            digest = hashlib.sha256()
+            held = b""
+            for piece in self._slices(project, sha256, 0, size):
+                if held:
+                    yield held
+                digest.update(piece)
+                held = piece
+            if digest.digest() != sha256:
+                raise _damaged(sha256)
+            yield held
+
+    def _place(self, project: str, sha256: bytes) -> tuple[int, str | None]:
+        """Size and address; no address means that the bytes lie in the row."""
         with self._pool.connection() as connection:
             row = connection.execute(
-                "SELECT size_bytes FROM blob WHERE project_id = %s AND sha256 = %s",
+                "SELECT size_bytes, address FROM blob WHERE project_id = %s AND sha256 = %s",
                 (project, sha256),
             ).fetchone()
             if row is not None:
-                return int(row[0])
+                return int(row[0]), row[1]
             erased = connection.execute(
                 "SELECT position FROM erasure WHERE project_id = %s AND sha256 = %s LIMIT 1",
                 (project, sha256),
@@ -43,53 +105,7 @@ class PostgresBlobs:
             )
         raise NotFound("blob-not-found", f"There is no content sha256:{sha256.hex()} here.")
 
-    def read(self, project: str, sha256: bytes) -> bytes:
-        """The whole content, its digest and CRC-32 checked.
-
-        Raises:
-            Damaged: `content-damaged`.
-        """
-        self.size(project, sha256)
-        with self._pool.connection() as connection:
-            row = (
-                connection.cursor(binary=True)
-                .execute(
-                    "SELECT content, crc32 FROM blob WHERE project_id = %b AND sha256 = %b",
-                    (project, sha256),
-                )
-                .fetchone()
-            )
-        if row is None:
-            raise NotFound("blob-not-found", f"There is no content sha256:{sha256.hex()} here.")
-        content = bytes(row[0])
-        if hashlib.sha256(content).digest() != sha256 or zlib.crc32(content) != row[1]:
-            raise _damaged(sha256)
-        return content
-
-    def pieces(self, project: str, sha256: bytes, start: int, stop: int) -> Iterator[bytes]:
-        """The bytes from `start` to before `stop`; when that is all, the digest is checked.
-
-        Raises:
-            Damaged: `content-damaged`, before the last piece.
-        """
-        size = self.size(project, sha256)
-        if (start, stop) != (0, size):
-            yield from self.slices(project, sha256, start, stop)
-        elif size <= SLICE_BYTES:
-            yield self.read(project, sha256)
-        else:
-            digest = hashlib.sha256()
-            held = b""
-            for piece in self.slices(project, sha256, 0, size):
-                if held:
-                    yield held
-                digest.update(piece)
-                held = piece
-            if digest.digest() != sha256:
-                raise _damaged(sha256)
-            yield held
-
-    def slices(self, project: str, sha256: bytes, start: int, stop: int) -> Iterator[bytes]:
+    def _slices(self, project: str, sha256: bytes, start: int, stop: int) -> Iterator[bytes]:
         """The bytes from `start` to before `stop`, a mebibyte at a time, unchecked."""
         while start < stop:
             length = min(SLICE_BYTES, stop - start)
@@ -105,7 +121,7 @@ class PostgresBlobs:
                     )
                     .fetchone()
                 )
-            if row is None or len(row[0]) != length:
+            if row is None or row[0] is None or len(row[0]) != length:
                 raise Damaged(
                     "content-damaged", f"The content sha256:{sha256.hex()} ended before its size."
                 )

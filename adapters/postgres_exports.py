@@ -11,8 +11,9 @@ import msgspec
 from psycopg import Cursor
 from psycopg_pool import ConnectionPool
 
+from adapters.outside_contents import NOTHING_OUTSIDE, Kept, OutsideContents
 from domain.digest import format_digest
-from domain.errors import Damaged
+from domain.errors import Damaged, DeedbookError
 from projections.bundle import Source
 
 EVENTS_PAGE = 256
@@ -66,10 +67,11 @@ class FileRow(msgspec.Struct, frozen=True):
 
 
 class BlobFacts(msgspec.Struct, frozen=True):
-    """What the ledger knows of a content without reading it."""
+    """What the ledger knows of a content without reading it; an address when it lies outside."""
 
     size_bytes: int
     crc32: int
+    address: str | None = None
 
 
 class Absent(msgspec.Struct, frozen=True):
@@ -80,14 +82,22 @@ class Absent(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
+class Outside(msgspec.Struct, frozen=True):
+    """A content that an export needs and that lies outside."""
+
+    path: str
+    kept: Kept
+
+
 _Key = tuple[str, int, str, int]
 
 
 class PostgresExports:
     """Reads and keeps exports."""
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    def __init__(self, pool: ConnectionPool, outside: OutsideContents = NOTHING_OUTSIDE) -> None:
         self._pool = pool
+        self._outside = outside
 
     def find(
         self, project: str, position: int, scope: str, format_version: int
@@ -117,6 +127,53 @@ class PostgresExports:
                 .fetchall()
             )
         return [Absent(*row) for row in rows]
+
+    def outside(self, record: ExportRecord) -> list[Outside]:
+        """The contents of a kept layout that lie outside."""
+        with self._pool.connection() as connection:
+            rows = (
+                connection.cursor(binary=True)
+                .execute(
+                    """
+                    SELECT f.path, b.address, f.sha256, f.size_bytes
+                    FROM export_file f CROSS JOIN LATERAL (SELECT address FROM blob b
+                      WHERE b.project_id = f.project_id AND b.sha256 = f.sha256
+                        AND b.address IS NOT NULL OFFSET 0) b  -- looked up, as above
+                    WHERE f.project_id = %s AND f.position = %s AND f.scope = %s
+                      AND f.format_version = %s AND f.source = 0
+                    ORDER BY f.ordinal
+                    """,
+                    _key(record),
+                )
+                .fetchall()
+            )
+        return [Outside(path, Kept(*kept)) for path, *kept in rows]
+
+    def lost(
+        self, project: str, contents: Sequence[Outside]
+    ) -> tuple[Outside, DeedbookError] | None:
+        """The first of these contents that is not outside any more, and what is wrong with it.
+
+        Raises:
+            Unavailable: `blob-store-unavailable`.
+        """
+        wrong = self._outside.missing(project, [one.kept for one in contents])
+        for one in contents:
+            if one.kept.sha256 in wrong:
+                return one, wrong[one.kept.sha256]
+        return None
+
+    def outside_pieces(
+        self, kept: Kept, start: int = 0, stop: int | None = None
+    ) -> Iterator[bytes]:
+        """The bytes `start` ≤ offset < `stop` of a content that lies outside, checked.
+
+        Raises:
+            NotFound: `content-missing`.
+            Damaged: `content-damaged`.
+            Unavailable: `blob-store-unavailable`.
+        """
+        return self._outside.pieces(kept, start, stop)
 
     def entries(
         self, project: str, upto: int, streams: Sequence[str] | None
@@ -224,12 +281,12 @@ class PostgresExports:
             with self._pool.connection() as connection:
                 rows = connection.cursor(binary=True).execute(
                     """
-                    SELECT sha256, size_bytes, crc32 FROM blob
+                    SELECT sha256, size_bytes, crc32, address FROM blob
                     WHERE project_id = %s AND sha256 = ANY(%s)
                     """,
                     (project, list(digests[at : at + FACTS_PAGE])),
                 )
-                facts.update((row[0], BlobFacts(row[1], row[2])) for row in rows)
+                facts.update((row[0], BlobFacts(*row[1:])) for row in rows)
         return facts
 
     def restore(self, project: str, digests: Sequence[bytes]) -> dict[bytes, BlobFacts]:
@@ -238,12 +295,23 @@ class PostgresExports:
         The caller knows that events name these contents. An erased one never comes back.
         """
         with self._pool.connection() as connection:
+            # The lock of an append: an object that is named under it is not swept away meanwhile.
             connection.execute(
                 """
-                INSERT INTO blob (project_id, sha256, size_bytes, crc32, content)
-                SELECT u.project_id, u.sha256, u.size_bytes, u.crc32, u.content FROM upload u
+                SELECT FROM project_log p WHERE project_id = %(project)s AND EXISTS (
+                  SELECT FROM upload u WHERE u.project_id = p.project_id
+                    AND u.sha256 = ANY(%(digests)s) AND u.address IS NOT NULL)
+                FOR UPDATE
+                """,
+                {"project": project, "digests": list(digests)},
+            )
+            connection.execute(
+                """
+                INSERT INTO blob (project_id, sha256, size_bytes, crc32, content, address)
+                SELECT u.project_id, u.sha256, u.size_bytes, u.crc32, u.content, u.address
+                FROM upload u
                 WHERE u.project_id = %(project)s AND u.sha256 = ANY(%(digests)s)
-                  AND sha256(u.content) = u.sha256
+                  AND (u.address IS NOT NULL OR sha256(u.content) = u.sha256)
                   AND NOT EXISTS (SELECT FROM erasure e
                     WHERE e.project_id = u.project_id AND e.sha256 = u.sha256)
                 ON CONFLICT DO NOTHING
@@ -389,17 +457,20 @@ class PostgresExports:
             FileRow(row[0], row[1], row[2], row[3], row[4], Source(row[5]), row[6]) for row in rows
         ]
 
-    def contents(self, record: ExportRecord, first: int, last: int) -> list[bytes | None]:
-        """The contents of the files with these ordinals, None for what is not there."""
+    def contents(
+        self, record: ExportRecord, first: int, last: int
+    ) -> list[tuple[bytes | None, str | None]]:
+        """The content or the address of the files with these ordinals; neither of what is not there."""
         with self._pool.connection() as connection:
-            rows = (
+            return (
                 connection.cursor(binary=True)
                 .execute(
                     """
-                    SELECT coalesce(f.content, CASE WHEN f.source = 0 THEN (
-                      SELECT b.content FROM blob b
-                      WHERE b.project_id = f.project_id AND b.sha256 = f.sha256) END)
-                    FROM export_file f
+                    SELECT coalesce(f.content, b.content), b.address
+                    FROM export_file f LEFT JOIN LATERAL (
+                      SELECT content, address FROM blob b
+                      WHERE f.source = 0 AND b.project_id = f.project_id AND b.sha256 = f.sha256
+                      OFFSET 0) b ON true
                     WHERE f.project_id = %s AND f.position = %s AND f.scope = %s
                       AND f.format_version = %s AND f.ordinal BETWEEN %s AND %s
                     ORDER BY f.ordinal
@@ -408,7 +479,19 @@ class PostgresExports:
                 )
                 .fetchall()
             )
-        return [row[0] for row in rows]
+
+    def address(self, project: str, sha256: bytes) -> str | None:
+        """Where a content lies, when that is outside."""
+        with self._pool.connection() as connection:
+            row = (
+                connection.cursor(binary=True)
+                .execute(
+                    "SELECT address FROM blob WHERE project_id = %s AND sha256 = %s",
+                    (project, sha256),
+                )
+                .fetchone()
+            )
+        return None if row is None else row[0]
 
     def blob_slice(self, project: str, sha256: bytes, start: int, size: int) -> bytes:
         """Some bytes of a large content; empty when it is not there."""
@@ -424,7 +507,7 @@ class PostgresExports:
                 )
                 .fetchone()
             )
-        return b"" if row is None else bytes(row[0])
+        return b"" if row is None or row[0] is None else bytes(row[0])
 
     def kept_slice(self, record: ExportRecord, ordinal: int, start: int, size: int) -> bytes:
         """Some bytes of a large file that is kept beside its row."""

@@ -33,6 +33,7 @@ from adapters.append_transaction import (
     head_of,
     insert_blobs,
     insert_events,
+    move_uploads,
     project_not_found,
     read_earlier,
     update_log,
@@ -210,7 +211,16 @@ class PostgresLog:
                 raise _exists(project)
             cursor = connection.cursor(binary=True)
             for group in _by_size(blobs):
-                insert_blobs(cursor, [(project, blob) for blob in group])
+                insert_blobs(
+                    cursor, [(project, blob) for blob in group if blob.content is not None]
+                )
+                staged = [blob.sha256 for blob in group if blob.content is None]
+                if staged and move_uploads(cursor, project, staged) != len(staged):
+                    raise Unavailable(
+                        "outcome-unknown",
+                        "Contents that were uploaded for this import are gone; nothing was imported, "
+                        "repeat it.",
+                    )
                 group.clear()  # or they would be held while the next ones are read
             batch: list[AddedEvent] = []
             for line in lines:
@@ -378,9 +388,8 @@ def _by_size(blobs: Iterable[Blob]) -> Iterator[list[Blob]]:
     group: list[Blob] = []
     size = 0
     for blob in blobs:
-        assert blob.content is not None
         group.append(blob)
-        size += blob.size_bytes + IMPORT_ROW_BYTES
+        size += len(blob.content or b"") + IMPORT_ROW_BYTES
         if size >= IMPORT_BATCH_BYTES:
             yield group
             group, size = [], 0

@@ -5,12 +5,13 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 
 from adapters.commit_signal import CommitSignal
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.migrate import migrate, pending
+from adapters.outside_contents import ObjectStore, OutsideContents
 from adapters.postgres_blobs import PostgresBlobs
 from adapters.postgres_connect import open_pool
 from adapters.postgres_events import PostgresEvents
@@ -111,12 +112,39 @@ def ready_database(settings: Settings) -> Iterator[str]:
 
 
 @contextmanager
+def open_contents(
+    settings: Settings, store: Callable[[str], AbstractContextManager[ObjectStore]] | None = None
+) -> Iterator[OutsideContents]:
+    """The contents outside the database; without a store when the settings name none.
+
+    Args:
+        settings: With or without the store's token.
+        store: Opens the store of a token; by default Vercel Blob.
+    """
+    token = settings.blob_read_write_token
+    if token is None:
+        yield OutsideContents()
+        return
+    if store is None:
+        from adapters.vercel_blob import VercelBlob  # noqa: PLC0415 - slow, and seldom needed
+
+        store = VercelBlob
+    with store(token) as opened:
+        yield OutsideContents(
+            opened,
+            above_bytes=settings.deedbook_blob_store_above_bytes,
+            random_bytes=random_bytes,
+        )
+
+
+@contextmanager
 def open_ledger(
     settings: Settings,
     url: str,
     *,
     clock: Callable[[], datetime] = now,
     ids: Callable[[], str] = new_id,
+    store: Callable[[str], AbstractContextManager[ObjectStore]] | None = None,
 ) -> Iterator[Ledger]:
     """A ledger over a migrated database, with its writer and signal running."""
     with ExitStack() as closing:
@@ -124,6 +152,7 @@ def open_ledger(
             open_pool(url, max_size=POOL_CONNECTIONS, pooled=settings.deedbook_pooled)
         )
         fix_host(pool, settings.deedbook_host)
+        outside = closing.enter_context(open_contents(settings, store))
         signal = closing.enter_context(CommitSignal(url, pooled=settings.deedbook_pooled))
         log = closing.enter_context(
             PostgresLog(url, pool, signal=signal, now=clock, pooled=settings.deedbook_pooled)
@@ -132,9 +161,9 @@ def open_ledger(
             log=log,
             views=PostgresViews(pool),
             events=PostgresEvents(pool),
-            uploads=PostgresUploads(pool),
-            blobs=PostgresBlobs(pool),
-            exports=Exports(log, PostgresExports(pool)),
+            uploads=PostgresUploads(pool, outside),
+            blobs=PostgresBlobs(pool, outside),
+            exports=Exports(log, PostgresExports(pool, outside)),
             tokens=PostgresTokens(pool, random_bytes=random_bytes, now=clock),
             schema=SchemaState(pool),
             signal=signal,

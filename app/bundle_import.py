@@ -6,7 +6,7 @@ verification, so that a file which changes in between leaves nothing behind.
 
 import hashlib
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,14 +15,15 @@ from adapters.zip_reader import MAX_ZIP_BYTES, ZipEntry, open_archive
 from app.ledger import Ledger
 from app.verify import CountedArchive, Progress
 from domain.digest import digest_of, format_digest, parse_digest
-from domain.errors import Damaged, Invalid, TooLarge
+from domain.errors import Conflict, Damaged, Invalid, NotFound, TooLarge
 from domain.log import MAX_BLOB_BYTES, Blob
+from projections.bundle import read_scope
 from projections.bundle_paths import check_path
 from projections.manifest import EVENTS_PATH, MANIFEST_PATH, Manifest, ManifestFile
 from projections.verify import verify
 from projections.verify_report import Report, Summary
 
-CONTENTS = frozenset({"artifact", "record"})
+CONTENTS = frozenset({"artifact", "original", "record"})
 """What the manifest calls the files that are contents of the ledger."""
 
 
@@ -42,7 +43,7 @@ def import_bundle(
     """Verify an export of a whole project and open that project with it; all or nothing.
 
     The project is named as in the export, and its log keeps its origin. An export has the contents
-    of latest versions only: an earlier position answers `content-missing` here until the contents
+    of latest versions only, and originals only if it was taken with them: else a position answers `content-missing` here until the contents
     that belong to it are uploaded.
 
     Args:
@@ -56,6 +57,7 @@ def import_bundle(
         Invalid: `bundle-not-verified`, with the step; `bundle-not-whole` for the export of a run.
         TooLarge: `archive-too-large`, `body-too-large`.
         Malformed: `archive-unreadable`.
+        Unavailable: `blob-store-unavailable`.
     """
     try:
         with open_archive(file, check_path, max_bytes=max_bytes) as opened:
@@ -80,7 +82,7 @@ def _verified(report: Report) -> Summary:
             members={"step": wrong[0].step},
         )
     summary = report.summary
-    if summary.scope != "project":
+    if summary.scope is None or read_scope(summary.scope).run is not None:
         raise Invalid(
             "bundle-not-whole",
             f"This is an export of {summary.scope} only, in which other events are withheld: a "
@@ -109,11 +111,10 @@ class _Bundle:
         files = msgspec.json.decode(raw, type=Manifest).files
         contents = {parse_digest(one.digest): one for one in files if one.what in CONTENTS}
         events = next(one for one in files if one.path == EVENTS_PATH)
+        project = origin.partition(".")[0]
+        staged = self._stage(ledger, project, contents.values())
         head = ledger.log.import_log(
-            origin.partition(".")[0],
-            origin,
-            self._lines(events),
-            self._blobs(list(contents.values())),
+            project, origin, self._lines(events), self._blobs(list(contents.values()), staged)
         )
         root = self._summary.root
         assert root is not None
@@ -135,23 +136,61 @@ class _Bundle:
             raise _changed(events.path)
         yield held
 
-    def _blobs(self, files: Sequence[ManifestFile]) -> Iterator[Blob]:
+    def _stage(
+        self, ledger: Ledger, project: str, files: Iterable[ManifestFile]
+    ) -> Mapping[str, Blob]:
+        """Upload what belongs outside the database, while the log is not open and nothing locked.
+
+        What an import that fails leaves there is swept away with other uploads.
+        """
+        staged: dict[str, Blob] = {}
+        uploads = ledger.uploads
+        for file in files:
+            original = file.what == "original"
+            if not uploads.goes_outside(file.size_bytes, original=original):
+                continue
+            if not staged:
+                _refuse_existing(ledger, project)
+            content = self._content(file)
+            sha256 = uploads.stage(project, content)
+            if original:
+                uploads.send_out(project, sha256)
+            staged[file.digest] = Blob(sha256, len(content), zlib.crc32(content), None)
+            del content  # before the next one is read
+        return staged
+
+    def _blobs(self, files: Sequence[ManifestFile], staged: Mapping[str, Blob]) -> Iterator[Blob]:
         """The contents, one in memory at a time."""
         for file in files:
-            if file.size_bytes > MAX_BLOB_BYTES:
-                raise TooLarge(
-                    "body-too-large",
-                    f"{file.path} has {file.size_bytes} bytes, the limit is {MAX_BLOB_BYTES}.",
-                )
-            content = b"".join(self._archive.chunks(self._entry(file)))
-            sha256 = hashlib.sha256(content).digest()
-            if format_digest(sha256) != file.digest:
-                raise _changed(file.path)
-            yield Blob(sha256, len(content), zlib.crc32(content), content)
+            if file.digest in staged:
+                yield staged[file.digest]
+                continue
+            content = self._content(file)
+            yield Blob(parse_digest(file.digest), len(content), zlib.crc32(content), content)
             del content  # before the next one is read
+
+    def _content(self, file: ManifestFile) -> bytes:
+        if file.size_bytes > MAX_BLOB_BYTES:
+            raise TooLarge(
+                "body-too-large",
+                f"{file.path} has {file.size_bytes} bytes, the limit is {MAX_BLOB_BYTES}.",
+            )
+        content = b"".join(self._archive.chunks(self._entry(file)))
+        if digest_of(content) != file.digest:
+            raise _changed(file.path)
+        return content
 
     def _entry(self, file: ManifestFile) -> ZipEntry:
         return self._inside[file.path]
+
+
+def _refuse_existing(ledger: Ledger, project: str) -> None:
+    """Before anything is uploaded; the import itself finds it out for certain."""
+    try:
+        ledger.log.head(project)
+    except NotFound:
+        return
+    raise Conflict("project-exists", f"The project {project} exists already.")
 
 
 def _changed(path: str) -> Damaged:

@@ -228,6 +228,7 @@ def _check_artifact(
                 title=data.title,
                 citations=data.citations,
                 source=data.source,
+                original=data.original,
                 text=text if data.media_type == artifact.MARKDOWN else None,
             ),
         )

@@ -8,11 +8,13 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from adapters.export_stream import stream_zip
+from adapters.outside_contents import Kept
 from adapters.postgres_exports import (
     Absent,
     BlobFacts,
     ExportRecord,
     FileRow,
+    Outside,
     PostgresExports,
 )
 from domain.digest import format_digest
@@ -26,6 +28,7 @@ from projections.bundle import (
     Bundle,
     BundleFold,
     Measure,
+    Member,
     Scope,
     Selection,
     Source,
@@ -59,6 +62,7 @@ class Exports:
             Gone: `content-erased`, with `first_position`, the lowest that can be exported.
             Invalid: `invalid-parameter`, for a scope that is none.
             Damaged: Stored bytes contradict themselves, or a layout made earlier.
+            Unavailable: `blob-store-unavailable`, when contents lie outside and cannot be asked for.
         """
         parsed = read_scope(scope)
         found = self._store.find(project, position, parsed.name, FORMAT_VERSION)
@@ -154,18 +158,29 @@ class Exports:
             ]
             if absent:
                 raise self._missing(project, bundle.size, scope, absent)
+        self._check_outside(project, _lying_outside(blobs, facts))
         rows, record = _lay_out(project, scope, bundle, facts)
         return self._store.keep(record, rows)
 
     def _check_held(self, record: ExportRecord, scope: Scope) -> None:
         """A layout stays as it is, but contents may have been erased, or lost, since."""
         absent = self._store.absent(record)
-        if not absent:
-            return
-        restored = self._store.restore(record.project, [one.sha256 for one in absent])
-        absent = [one for one in absent if one.sha256 not in restored]
         if absent:
-            raise self._missing(record.project, record.position, scope, absent)
+            restored = self._store.restore(record.project, [one.sha256 for one in absent])
+            absent = [one for one in absent if one.sha256 not in restored]
+            if absent:
+                raise self._missing(record.project, record.position, scope, absent)
+        self._check_outside(record.project, self._store.outside(record))
+
+    def _check_outside(self, project: str, contents: Sequence[Outside]) -> None:
+        """Before the first byte: what lies outside is there, with its size. Its bytes are read later."""
+        found = self._store.lost(project, contents)
+        if found is None:
+            return
+        one, error = found
+        if isinstance(error, NotFound):
+            raise _absent(project, Absent(one.path, one.kept.sha256, one.kept.size_bytes))
+        raise error
 
     def _missing(
         self, project: str, position: int, scope: Scope, absent: Sequence[Absent]
@@ -173,16 +188,9 @@ class Exports:
         erased = self._store.erased_at(project, [one.sha256 for one in absent])
         for one in absent:
             if one.sha256 not in erased:
-                return NotFound(
-                    "content-missing",
-                    f"The content of {subject_of(_inside(one.path))} ({format_digest(one.sha256)}, "
-                    f"{one.size_bytes} bytes) is missing. Upload the same bytes again, with "
-                    f"PUT /v1/projects/{project}/blobs/{format_digest(one.sha256)} or "
-                    "`deedbook artifact put`, and repeat the export.",
-                    members={"path": _inside(one.path), "digest": format_digest(one.sha256)},
-                )
+                return _absent(project, one)
         first = max(erased.values())
-        if scope.run is None:
+        if scope.run is None and not scope.originals:  # gaps are not known of originals
             first = first_outside(self._store.gaps(project, position), position, first)
         return Gone(
             "content-erased",
@@ -190,6 +198,27 @@ class Exports:
             f"that can be exported is {first}.",
             members={"first_position": first},
         )
+
+
+def _absent(project: str, one: Absent) -> NotFound:
+    path, digest = _inside(one.path), format_digest(one.sha256)
+    return NotFound(
+        "content-missing",
+        f"The content of {subject_of(path)} ({digest}, {one.size_bytes} bytes) is missing. "
+        f"Upload the same bytes again, with PUT /v1/projects/{project}/blobs/{digest} or "
+        "`deedbook artifact put`, and repeat the export.",
+        members={"path": path, "digest": digest},
+    )
+
+
+def _lying_outside(members: Iterable[Member], facts: Mapping[bytes, BlobFacts]) -> list[Outside]:
+    """Those of the blobs that are not in the database."""
+    found = []
+    for one in members:
+        address = facts[one.sha256].address
+        if address is not None:
+            found.append(Outside(one.path, Kept(address, one.sha256, one.size_bytes)))
+    return found
 
 
 def first_outside(gaps: Iterable[tuple[int, int]], position: int, otherwise: int) -> int:

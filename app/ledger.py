@@ -24,6 +24,8 @@ from domain.digest import digest_of, format_digest, parse_digest
 from domain.errors import DeedbookError, Invalid, NotFound, StaleVersion, TooLarge
 from domain.events import (
     MAX_ACTOR_CHARACTERS,
+    ArtifactWritten,
+    Content,
     EventData,
     PolicyChanged,
     ProjectChanged,
@@ -193,6 +195,7 @@ class Ledger:
         title: str | None = None,
         citations: tuple[Citation, ...] = (),
         source: Source | None = None,
+        original: Content | None = None,
         actor: str,
         expected: int | None = None,
         event_id: str | None = None,
@@ -223,6 +226,7 @@ class Ledger:
                 title=title,
                 citations=citations,
                 source=source,
+                original=original,
                 unless_same=unless_same,
             ),
         )
@@ -248,6 +252,22 @@ class Ledger:
             if error.pointer is not None:
                 error.pointer = error.pointer.removeprefix("/events/0").removeprefix("/data")
             raise
+
+    def original(self, project: str, kind: str, key: str, version: int, position: int) -> Content:
+        """What the original of a version is.
+
+        Raises:
+            NotFound: `original-not-found`.
+        """
+        stream = artifact_stream(kind, key)
+        for entry in self.log.stream(project, stream, version - 1, 1, position):
+            data = parse(entry.line).data
+            if isinstance(data, ArtifactWritten) and data.original is not None:
+                return data.original
+        raise NotFound(
+            "original-not-found",
+            f"Version {version} of {kind} {key} was written without an original.",
+        )
 
     def _first_answer(self, project: str, key: RequestKey | None) -> Receipt | None:
         """What a repeat is told: it may itself have written what is the latest version now."""
@@ -420,6 +440,11 @@ class Ledger:
         if not missing:
             return tuple(blobs.values()), ()
         held = self.uploads.held(project, missing)
+        originals = {
+            parse_digest(one.data.original.digest)
+            for one in checked
+            if isinstance(one.data, ArtifactWritten) and one.data.original is not None
+        }
         for sha256 in missing:
             known = held.get(sha256)
             if known is None:
@@ -431,6 +456,8 @@ class Ledger:
                     f"not {named[sha256].size_bytes}.",
                 )
             if known.staged:
+                if sha256 in originals:
+                    self.uploads.send_out(project, sha256)
                 blobs[sha256] = Blob(sha256, known.size_bytes, known.crc32, None)
         return tuple(blobs.values()), tuple(sha for sha in missing if sha not in blobs)
 

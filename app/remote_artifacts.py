@@ -20,6 +20,13 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     citations: tuple[CitationInput, ...] = ()
 
 
+class Original(msgspec.Struct, frozen=True):
+    """The file whose text an artifact is."""
+
+    content: bytes
+    media_type: str
+
+
 class LatestVersion(msgspec.Struct, frozen=True):
     """What of an artifact's description the command line uses."""
 
@@ -48,6 +55,7 @@ def put_artifact(
     proposal: Proposal,
     content: bytes,
     *,
+    original: Original | None = None,
     expected: int | None,
     unless_same: bool,
 ) -> dict[str, object] | None:
@@ -65,6 +73,12 @@ def put_artifact(
         "unless_same": unless_same,
         **_content(client, project, content),
     }
+    if original is not None:
+        body["original"] = {
+            "digest": client.put_blob(project, original.content),
+            "size_bytes": len(original.content),
+            "media_type": original.media_type,
+        }
     if proposal.title is not None:
         body["title"] = proposal.title
     headers = {"Idempotency-Key": new_id()}
@@ -94,15 +108,23 @@ def latest_version(client: Client, project: str, kind: str, key: str, at: int | 
 
 
 def read_content(
-    client: Client, project: str, kind: str, key: str, version: int, at: int | None
+    client: Client,
+    project: str,
+    kind: str,
+    key: str,
+    version: int,
+    at: int | None,
+    *,
+    original: bool = False,
 ) -> tuple[bytes, str]:
-    """The content of a version and its media type.
+    """The content of a version, or its original, and the media type.
 
     Raises:
-        NotFound: `artifact-not-found`, `version-not-found`.
+        NotFound: `artifact-not-found`, `version-not-found`, `original-not-found`.
         Gone: `content-erased`.
     """
-    path = f"{versions_path(project, kind, key)}/{version}/content"
+    what = "original" if original else "content"
+    path = f"{versions_path(project, kind, key)}/{version}/{what}"
     return client.content(path, params={"at": at})
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 
 from domain.errors import Malformed
+from domain.log import STAGED_ABOVE_BYTES
 
 MAX_SECRET_FILE_BYTES = 8_192
 CHECKOUT = Path(__file__).parent.parent
@@ -33,6 +34,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         deedbook_access_log: Write a line for every request, on standard error.
         deedbook_repository: The git repository that `up` imports at the first start; unset: the one
             in which this program stands.
+        blob_read_write_token: The token of a private Vercel Blob store, for large contents and
+            originals; unset: everything stays in Postgres.
+        deedbook_blob_store_above_bytes: Contents with more bytes are put there.
         deedbook_url: Where the command line finds a ledger.
         deedbook_token: With which token.
         deedbook_project: And which project it means when none is named.
@@ -50,6 +54,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     deedbook_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8000
     deedbook_access_log: bool = False
     deedbook_repository: str | None = None
+    blob_read_write_token: str | None = None
+    deedbook_blob_store_above_bytes: Annotated[int, msgspec.Meta(ge=STAGED_ABOVE_BYTES)] = (
+        4 * 1024 * 1024
+    )
     deedbook_url: str | None = None
     deedbook_token: str | None = None
     deedbook_project: str | None = None
@@ -77,7 +85,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         return self.database_url is None
 
 
-SECRETS = ("DATABASE_URL", "DEEDBOOK_ADMIN_DATABASE_URL", "DEEDBOOK_TOKEN")
+SECRETS = (
+    "DATABASE_URL",
+    "DEEDBOOK_ADMIN_DATABASE_URL",
+    "DEEDBOOK_TOKEN",
+    "BLOB_READ_WRITE_TOKEN",
+)
 
 
 def read_settings(environment: dict[str, str] | None = None) -> Settings:

@@ -9,7 +9,7 @@ import msgspec
 from domain.citation import Citation
 from domain.citing import check_links
 from domain.errors import Invalid
-from domain.events import ArtifactWritten, Source
+from domain.events import ArtifactWritten, Content, Source
 
 MARKDOWN = "text/markdown"
 MAX_TITLE_CHARACTERS = 300
@@ -37,7 +37,8 @@ class WriteArtifact(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         text: The content as text when it is Markdown, so that its citation links can be checked.
-        unless_same: Write nothing when the latest version has this digest.
+        original: The uploaded file whose text this is.
+        unless_same: Write nothing when the latest version has this digest, whatever its original.
     """
 
     digest: str
@@ -46,6 +47,7 @@ class WriteArtifact(msgspec.Struct, frozen=True, kw_only=True):
     title: str | None = None
     citations: tuple[Citation, ...] = ()
     source: Source | None = None
+    original: Content | None = None
     text: str | None = None
     unless_same: bool = False
 
@@ -80,5 +82,6 @@ def decide(state: ArtifactState, command: WriteArtifact) -> tuple[ArtifactWritte
             title=command.title,
             citations=command.citations,
             source=command.source,
+            original=command.original,
         ),
     )

@@ -123,7 +123,7 @@ class EventLog(Protocol):
         """Open a log with events as they were recorded elsewhere; all or nothing.
 
         The lines keep their positions, times and origin; the caller has verified them. Contents are
-        taken first, a few at a time; whatever either iterable raises leaves nothing behind.
+        taken first, a few at a time, those without bytes from what was uploaded before; whatever either iterable raises leaves nothing behind.
 
         Raises:
             Conflict: `project-exists`.

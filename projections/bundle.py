@@ -19,6 +19,7 @@ from domain.errors import Damaged, Invalid
 from domain.events import (
     ArtifactErased,
     ArtifactWritten,
+    Content,
     EventData,
     Recorded,
     contents_of,
@@ -73,16 +74,41 @@ EXTENSIONS = {
 }
 """Part of format version 1: a media type that is not here is `bin`."""
 
+_OFFICE = "application/vnd.openxmlformats-officedocument"
+EXTENSIONS_OF_ORIGINALS = {
+    **EXTENSIONS,
+    "application/epub+zip": "epub",
+    "application/msword": "doc",
+    "application/rtf": "rtf",
+    "application/vnd.oasis.opendocument.presentation": "odp",
+    "application/vnd.oasis.opendocument.spreadsheet": "ods",
+    "application/vnd.oasis.opendocument.text": "odt",
+    f"{_OFFICE}.presentationml.presentation": "pptx",
+    f"{_OFFICE}.spreadsheetml.sheet": "xlsx",
+    f"{_OFFICE}.wordprocessingml.document": "docx",
+    "message/rfc822": "eml",
+}
+"""The same for originals. It is a table of its own, since that of the others cannot grow."""
+
+ORIGINALS = "+originals"
+"""The end of the name of a scope that has them."""
+
 
 class Scope(msgspec.Struct, frozen=True):
-    """What an export covers: the whole project, or one run and what it names."""
+    """What an export covers: the whole project, or one run and what it names.
+
+    Attributes:
+        originals: With the uploaded files of the artifact versions that it shows.
+    """
 
     run: str | None = None
+    originals: bool = False
 
     @property
     def name(self) -> str:
-        """As it stands in `bag-info.txt`: `project` or `run:<id>`."""
-        return "project" if self.run is None else f"run:{self.run}"
+        """As it stands in `bag-info.txt`: `project` or `run:<id>`, then perhaps `+originals`."""
+        covered = "project" if self.run is None else f"run:{self.run}"
+        return f"{covered}{ORIGINALS if self.originals else ''}"
 
     def folder(self, origin: str, position: int) -> str:
         """The top folder; the file is named the same, with `.zip`.
@@ -91,7 +117,7 @@ class Scope(msgspec.Struct, frozen=True):
         """
         project = origin.partition(".")[0]
         middle = "" if self.run is None else f"{self.run}-"
-        return f"{project}-{middle}{position}"
+        return f"{project}-{middle}{position}{'-originals' if self.originals else ''}"
 
 
 def read_scope(text: str) -> Scope:
@@ -100,15 +126,20 @@ def read_scope(text: str) -> Scope:
     Raises:
         Invalid: `invalid-parameter`.
     """
-    if text == "project":
-        return Scope()
-    word, _, run = text.partition(":")
+    covered = text.removesuffix(ORIGINALS)
+    originals = covered != text
+    if covered == "project":
+        return Scope(originals=originals)
+    word, _, run = covered.partition(":")
     try:
         if word == "run" and isinstance(parse_stream(run_stream(run)), RunStream):
-            return Scope(run)
+            return Scope(run, originals)
     except Invalid:
         pass
-    raise Invalid("invalid-parameter", "A scope is `project`, or `run:` and the id of a run.")
+    raise Invalid(
+        "invalid-parameter",
+        "A scope is `project`, or `run:` and the id of a run; then perhaps `+originals`.",
+    )
 
 
 class Source(IntEnum):
@@ -221,6 +252,7 @@ class _Version(msgspec.Struct, frozen=True, gc=False):
     size_bytes: int
     media_type: str
     citations: bytes | None
+    original: Content | None
 
 
 class _CitationsFile(msgspec.Struct, frozen=True):
@@ -300,6 +332,7 @@ class BundleFold:
             data.size_bytes,
             data.media_type,
             canonical.write(data.citations) if data.citations else None,
+            data.original if self._selection.scope.originals else None,
         )
         # Of one version, or of the latest only: the key decides which of them stays.
         self._shown[stream, 0 if wanted is None else recorded.version] = version
@@ -324,7 +357,7 @@ class BundleFold:
         root = self.root()
         tree = lists.encode_tree(self._origin, root, self.size)
         planned.append(_made(lists.TREE_PATH, tree, Described(what="tree")))
-        page = readme(whole_project=whole)
+        page = readme(whole_project=whole, originals=self._selection.scope.originals)
         planned.append(_made(lists.README_PATH, page, Described(what="readme")))
         planned.sort(key=lambda one: one.member.path)
         erased.sort(key=_order_of_erased)
@@ -361,6 +394,16 @@ class BundleFold:
         tail = f"{name.kind}/{escape_key(name.key)}.v{version.version}"
         path = f"data/artifacts/{tail}.{_extension(version.media_type)}"
         self._plan_blob(path, version.sha256, version.size_bytes, described, planned, erased)
+        if version.original is not None:
+            media_type = version.original.media_type
+            self._plan_blob(
+                f"data/originals/{tail}.{EXTENSIONS_OF_ORIGINALS.get(media_type, 'bin')}",
+                parse_digest(version.original.digest),
+                version.original.size_bytes,
+                msgspec.structs.replace(described, what="original", media_type=media_type),
+                planned,
+                erased,
+            )
         if version.citations is not None:
             cited = _CitationsFile(
                 name.kind, name.key, version.version, msgspec.Raw(version.citations)
@@ -431,9 +474,10 @@ class BundleFold:
 def subject_of(path: str) -> str:
     """Whose content lies at a path of the payload, for people."""
     parts = path.split("/")
-    if len(parts) == 4 and parts[1] == "artifacts":
+    if len(parts) == 4 and parts[1] in {"artifacts", "originals"}:
         segment, _, rest = parts[3].rpartition(".")[0].rpartition(".v")
-        return f"{artifact_stream(parts[2], unescape_key(segment))} version {rest}"
+        of = "the original of " if parts[1] == "originals" else ""
+        return f"{of}{artifact_stream(parts[2], unescape_key(segment))} version {rest}"
     if len(parts) == 4 and parts[1] == "runs":
         return f"{run_stream(parts[2])}, {parts[3]}"
     return path

@@ -10,10 +10,10 @@ from functools import lru_cache
 from domain.errors import Invalid
 from domain.names import check_kind, check_run_id, unescape_key
 from projections import manifest as lists
-from projections.bundle import EXTENSIONS
+from projections.bundle import EXTENSIONS, EXTENSIONS_OF_ORIGINALS
 from projections.bundle_runs import OTHER_WORD, PLACE_WORDS, WORDS
 
-_FOLDER = re.compile(r"[a-z0-9][a-z0-9-]{0,68}-(?:0|[1-9][0-9]{0,17})")
+_FOLDER = re.compile(r"[a-z0-9][a-z0-9-]{0,68}-(?:0|[1-9][0-9]{0,17})(?:-originals)?")
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _FIXED = frozenset(
     {
@@ -29,6 +29,7 @@ _FIXED = frozenset(
     }
 )
 _ENDINGS = frozenset((*EXTENSIONS.values(), "bin"))
+_ENDINGS_OF_ORIGINALS = frozenset((*EXTENSIONS_OF_ORIGINALS.values(), "bin"))
 _JSON = frozenset({"json"})
 _WORDS = frozenset((*WORDS.values(), *PLACE_WORDS.values(), OTHER_WORD))
 _SEVERAL = re.compile(r"-(?:[2-9]|[1-9][0-9]{1,3})(?=\.)")
@@ -48,6 +49,8 @@ def check_path(path: str) -> None:
     match inside.split("/"):
         case ["data", "artifacts", kind, name]:
             _check_artifact(kind, name, _ENDINGS)
+        case ["data", "originals", kind, name]:
+            _check_artifact(kind, name, _ENDINGS_OF_ORIGINALS)
         case ["data", "citations", kind, name]:
             _check_artifact(kind, name, _JSON)
         case ["data", "runs", run, name]:
@@ -61,7 +64,7 @@ def check_path(path: str) -> None:
 @lru_cache(maxsize=16)  # an archive has one
 def _check_folder(folder: str) -> None:
     if _FOLDER.fullmatch(folder) is None:
-        raise _invalid("the top folder is not <project>-<position>.")
+        raise _invalid("the top folder is not <project>-<position>, perhaps with -originals.")
 
 
 def _check_artifact(kind: str, name: str, endings: frozenset[str]) -> None:

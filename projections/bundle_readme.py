@@ -63,6 +63,11 @@ The other events are withheld. Their leaf hashes show how many there are and tha
 them; that none of them belongs to this run is the ledger's word.
 """
 
+_ORIGINALS = """
+Beside them is `data/originals/`: the uploaded files, such as PDFs, of those versions of artifacts
+that were written with one. The text of an artifact is what its writer says is in its original.
+"""
+
 _CLOSING = """
 A content that was erased has no file. `data/manifest.json` lists it under `erased`, with its digest
 and the position of the event that records the erasure.
@@ -75,6 +80,7 @@ vouches for shows that it is consistent, not that it is the only history.
 """
 
 
-def readme(*, whole_project: bool) -> bytes:
+def readme(*, whole_project: bool, originals: bool = False) -> bytes:
     """The bytes of `data/README.md`."""
-    return (_OPENING + (_WHOLE if whole_project else _ONE_RUN) + _CLOSING).encode()
+    here = _WHOLE if whole_project else _ONE_RUN
+    return (_OPENING + here + (_ORIGINALS if originals else "") + _CLOSING).encode()

@@ -29,7 +29,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     """What a content is: `what`, and the artifact version or the run's record that it belongs to.
 
     Attributes:
-        what: artifact, citations, run, record, events, leaves, tree or readme.
+        what: artifact, original, citations, run, record, events, leaves, tree or readme.
         version: The version in the artifact's or the run's stream.
         position: The position of the event that names the content.
     """

@@ -17,6 +17,7 @@ from adapters.migrate import migrate
 from domain.events import EventData, parse
 from tests.run_commands import Contents, Recorded, Typed
 from tests.serving import Served, serve
+from tests.vercel_double import VercelDouble
 
 TEMPLATE = "deedbook_template"
 
@@ -65,6 +66,21 @@ def served(postgres_server: str, template_database: str) -> Iterator[Served]:
         yield running
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def shared_double() -> Iterator[VercelDouble]:
+    """A stand-in for Vercel Blob that runs for all tests."""
+    with VercelDouble().running() as double:
+        yield double
+
+
+@pytest.fixture
+def double(shared_double: VercelDouble) -> Iterator[VercelDouble]:
+    """It, as good as new."""
+    shared_double.reset()
+    yield shared_double
+    shared_double.released.set()
 
 
 @pytest.fixture

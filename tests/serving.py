@@ -47,7 +47,17 @@ class Served(msgspec.Struct, frozen=True):
 def serve(database_url: str) -> Iterator[Served]:
     """Serve the ledger in a migrated database."""
     settings = Settings(database_url=database_url, deedbook_host="ledger.example")
-    with open_ledger(settings, database_url) as ledger, socket.socket() as listening:
+    with (
+        open_ledger(settings, database_url) as ledger,
+        serve_ledger(ledger, database_url) as served,
+    ):
+        yield served
+
+
+@contextmanager
+def serve_ledger(ledger: Ledger, database_url: str) -> Iterator[Served]:
+    """Serve a ledger that is open."""
+    with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(64)
         server = uvicorn.Server(

@@ -74,9 +74,9 @@ def test_standard_input_needs_a_name_and_takes_its_title_from_the_text(typed: Ty
     typed(*named, "--title", "Mine", given=b"# Two\n")
     assert json.loads(typed("--json", "artifact", "list"))[0]["title"] == "Mine"
     plan = ["artifact", "put", "-", "--kind", "IMPLEMENTATION_PLAN", "--key", "p"]
-    document = '{"schema":"deedbook/plan/v1","tasks":[{"id":"T1","title":"Do it"}]}'
-    typed(*plan, given=document.encode())
-    assert typed("artifact", "get", "IMPLEMENTATION_PLAN", "p") == document
+    written = b'{"schema": "deedbook/plan/v1", "tasks": [{"id": "t1", "title": "Do it"}]}'
+    typed(*plan, given=written)
+    assert typed("artifact", "get", "IMPLEMENTATION_PLAN", "p") == written.decode()
     broken = typed(*plan, given=b"{", expected=failure.USAGE)
     assert "malformed-json" in broken
 

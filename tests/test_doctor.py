@@ -48,6 +48,7 @@ EVIDENCE = (
     "erasure",
 )
 OTHERS = {
+    "loose_object",  # what it has is in no content row, and goes away
     "upload",  # on its way, and checked when it becomes a blob
     "idempotency",
     "tracking",
@@ -114,7 +115,10 @@ def test_a_change_of_any_column_is_found_at_its_place(shared_url: str, table: st
     unnoticed = []
     for column, kind in columns_of(shared_url, table):
         with undone(shared_url) as connection:
-            change_one(connection, table, column, kind)
+            try:
+                change_one(connection, table, column, kind)
+            except psycopg.errors.CheckViolation:
+                continue  # the database itself refuses such a row
             found = seen(connection, "alpha")
         # Another key is another row: it is named as missing, or under its new name.
         wanted = "" if column in key or column == "project_id" else column

@@ -203,7 +203,12 @@ def test_a_typed_record_must_be_json(http: httpx2.Client, project: str) -> None:
     assert as_text.status_code == 422
     broken = http.post(place, json={"content": "{", "media_type": "application/json"})
     assert broken.status_code == 400
-    good = http.post(place, json={"content": "{}", "media_type": "application/json"})
+    empty = http.post(place, json={"content": "{}", "media_type": "application/json"})
+    assert (empty.status_code, empty.json()["code"]) == (422, "validation-failed")
+    patchset = (
+        '{"schema": "deedbook/patchset/v1", "head": "c0ffee", "commits": [], "diff_manifest": []}'
+    )
+    good = http.post(place, json={"content": patchset, "media_type": "application/json"})
     assert good.status_code == 201
 
 

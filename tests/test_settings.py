@@ -55,6 +55,12 @@ def test_each_is_the_variable_of_its_name_and_the_rest_is_left_alone() -> None:
     assert settings.repository == Path.home() / "code"
 
 
+def test_contents_that_come_with_an_append_stay_in_the_database() -> None:
+    name = "DEEDBOOK_BLOB_STORE_ABOVE_BYTES"
+    assert read_settings({name: "1048576"}).deedbook_blob_store_above_bytes == 1_048_576
+    assert name in refused({name: "1048575"})
+
+
 def test_an_empty_variable_is_an_unset_one() -> None:
     assert read_settings({"DATABASE_URL": "", "DEEDBOOK_PORT": ""}) == Settings()
 

@@ -14,14 +14,20 @@ if TYPE_CHECKING:
 MAX_CITATIONS_BYTES = 1024 * 1024
 MEDIA_TYPES = {
     ".csv": "text/csv",
+    ".doc": "application/msword",
+    ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     ".html": "text/html",
     ".json": "application/json",
     ".markdown": "text/markdown",
     ".md": "text/markdown",
+    ".odt": "application/vnd.oasis.opendocument.text",
     ".pdf": "application/pdf",
     ".png": "image/png",
+    ".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    ".rtf": "application/rtf",
     ".svg": "image/svg+xml",
     ".txt": "text/plain",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     ".yaml": "application/yaml",
     ".yml": "application/yaml",
 }
@@ -48,6 +54,11 @@ def artifact_command() -> None:
     metavar="FILE.json",
 )
 @click.option(
+    "--original",
+    help="The file whose text this is, such as a PDF; kept beside it.",
+    metavar="FILE",
+)
+@click.option(
     "--expect",
     type=click.IntRange(min=0),
     help="Refuse unless the latest version is N (0: none yet).",
@@ -61,6 +72,7 @@ def put(
     media_type: str | None,
     title: str | None,
     citations: Path | None,
+    original: str | None,
     expect: int | None,
     if_changed: bool,
 ) -> None:
@@ -71,10 +83,16 @@ def put(
     """
     from app.cli.given_file import read_given
     from app.cli.output import remark, show_one
-    from app.remote_artifacts import Proposal, put_artifact
+    from app.remote_artifacts import Original, Proposal, put_artifact
     from domain.log import MAX_BLOB_BYTES
 
+    if file == original == "-":
+        raise click.UsageError("Standard input is one file: name FILE or the original.")
     content = read_given(file, MAX_BLOB_BYTES)
+    beside = None
+    if original is not None:
+        raw = read_given(original, MAX_BLOB_BYTES)
+        beside = Original(raw, _media_type(original, None))
     named_type = media_type or _media_type(file, kind)
     guessed_kind, guessed_key, guessed_title = _guess(file, content, named_type)
     if not (kind or guessed_kind) or not (key or guessed_key):
@@ -94,7 +112,13 @@ def put(
     slug = choices.named_project()
     with choices.client() as client:
         written = put_artifact(
-            client, slug, proposal, content, expected=expect, unless_same=if_changed
+            client,
+            slug,
+            proposal,
+            content,
+            original=beside,
+            expected=expect,
+            unless_same=if_changed,
         )
     if written is None:
         remark(f"{proposal.kind} {proposal.key} has this content already; nothing was written.")
@@ -107,6 +131,7 @@ def put(
 @click.argument("key")
 @click.option("--version", type=click.IntRange(min=1), help="The latest if left away.", metavar="N")
 @click.option("--at", type=click.IntRange(min=0), help="As of this position.", metavar="POSITION")
+@click.option("--original", is_flag=True, help="The file that it was written from, if it has one.")
 @click.option(
     "-o",
     "file",
@@ -114,7 +139,9 @@ def put(
     help="Write to FILE instead of standard output.",
     metavar="FILE",
 )
-def get(kind: str, key: str, version: int | None, at: int | None, file: Path | None) -> None:
+def get(
+    kind: str, key: str, version: int | None, at: int | None, original: bool, file: Path | None
+) -> None:
     """Write an artifact's content, byte for byte, to standard output or FILE."""
     from app.cli.output import binary_output, refuse_terminal, remark
     from app.remote_artifacts import latest_version, read_content
@@ -123,7 +150,7 @@ def get(kind: str, key: str, version: int | None, at: int | None, file: Path | N
     slug = choices.named_project()
     with choices.client() as client:
         number = version or latest_version(client, slug, kind, key, at)
-        content, media_type = read_content(client, slug, kind, key, number, at)
+        content, media_type = read_content(client, slug, kind, key, number, at, original=original)
     if file is None:
         refuse_terminal(media_type)
         output = binary_output()

@@ -18,6 +18,7 @@ MAX_PIN_CHARACTERS = 10_000
 @project_argument
 @click.option("--at", type=click.IntRange(min=1), help="Up to this position.", metavar="N")
 @click.option("--run", "run_id", help="Only what belongs to this run.", metavar="ID")
+@click.option("--originals", is_flag=True, help="With the files that artifacts were written from.")
 @click.option(
     "-o",
     "file",
@@ -27,7 +28,12 @@ MAX_PIN_CHARACTERS = 10_000
 )
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 def export_command(
-    project: str | None, at: int | None, run_id: str | None, file: Path | None, force: bool
+    project: str | None,
+    at: int | None,
+    run_id: str | None,
+    originals: bool,
+    file: Path | None,
+    force: bool,
 ) -> None:
     """Take a project, or one run, away as a ZIP that proves itself.
 
@@ -46,8 +52,9 @@ def export_command(
     with choices.client() as client:
         upto = position(client, slug, at)
         path = f"/v1/projects/{segment(slug)}/exports/{upto}.zip"
-        params = {"run": run_id}
-        target = file or Path(f"{slug}-{run_id + '-' if run_id else ''}{upto}.zip")
+        params = {"run": run_id, "originals": "true" if originals else None}
+        name = f"{slug}-{run_id + '-' if run_id else ''}{upto}{'-originals' if originals else ''}"
+        target = file or Path(f"{name}.zip")
         there = _digest_of(target) if target.exists() and not force else None
         announced = announced_sha256(client.head(path, params))
         if there is not None and announced is not None:

@@ -57,7 +57,7 @@ def _connection(choices: Choices) -> Iterator[Examined]:
 def _database(choices: Choices, project: str | None, *, verify: bool) -> Iterator[Examined]:
     from adapters.doctor import examine
     from adapters.migrate import pending
-    from app.bootstrap import admin_url
+    from app.bootstrap import admin_url, open_contents
     from app.progress import Progress
 
     settings = choices.settings()
@@ -73,9 +73,12 @@ def _database(choices: Choices, project: str | None, *, verify: bool) -> Iterato
         if not verify:
             yield Examined("good", "contents", "not examined; --verify examines every row")
             return
-        with Progress("verify", hidden=choices.quiet) as progress:
+        with (
+            open_contents(settings) as outside,
+            Progress("verify", hidden=choices.quiet) as progress,
+        ):
             wrong = 0
-            for finding in examine(url, project=project, progress=progress):
+            for finding in examine(url, project=project, progress=progress, outside=outside):
                 wrong += 1
                 yield Examined("wrong", finding.place, finding.detail)
         if not wrong:

@@ -16,14 +16,21 @@ from domain import diff
 from domain.citation import Citation, CitationInput
 from domain.citing import cite
 from domain.digest import parse_digest
-from domain.errors import Invalid, Malformed
-from domain.events import Source
+from domain.errors import Invalid, Malformed, NotFound
+from domain.events import Content, Source
 from domain.log import Receipt
 
 endpoints = Endpoints("artifacts")
 
 MAX_DIFF_BYTES = 4 * 1024 * 1024
 READ_PROBLEMS = ("project-not-found", "artifact-not-found", "position-in-the-future")
+CONTENT_PROBLEMS = (
+    *READ_PROBLEMS,
+    "version-not-found",
+    "content-erased",
+    "content-missing",
+    "blob-store-unavailable",
+)
 
 
 class NewVersion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,6 +38,7 @@ class NewVersion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     Attributes:
         citations: In the order of their numbers; `citation:1` in the text names the first.
+        original: The file whose text this is, uploaded before as a blob.
         unless_same: Write nothing when the latest version has this content.
     """
 
@@ -42,6 +50,7 @@ class NewVersion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     title: str | None = None
     citations: tuple[CitationInput, ...] = ()
     source: Source | None = None
+    original: Content | None = None
     unless_same: bool = False
 
 
@@ -212,6 +221,7 @@ def write_version(call: Call[NoQuery, NewVersion]) -> Response:
         title=given.title,
         citations=cite(given.citations),
         source=given.source,
+        original=given.original,
         actor=call.actor,
         expected=call.expected_version,
         unless_same=given.unless_same,
@@ -243,7 +253,7 @@ def get_version(call: Call[At, None]) -> Response:
     query=At,
     answers={200: None, 206: None},
     media_types=("*/*",),
-    problems=(*READ_PROBLEMS, "version-not-found", "content-erased", "content-missing"),
+    problems=CONTENT_PROBLEMS,
     headers=("If-None-Match", "If-Match", "Range", "If-Range"),
 )
 def get_content(call: Call[At, None]) -> Response:
@@ -259,6 +269,43 @@ def get_content(call: Call[At, None]) -> Response:
         media_type=found.media_type,
         pieces=lambda start, stop: blobs.pieces(call.project, sha256, start, stop),
         headers=repr_digest(sha256),
+    )
+
+
+@endpoints.add(
+    "GET",
+    f"{_ARTIFACT}/versions/{{version}}/original",
+    scope="events:read",
+    query=At,
+    answers={200: None, 206: None},
+    media_types=("*/*",),
+    problems=(*CONTENT_PROBLEMS, "original-not-found"),
+    headers=("If-None-Match", "If-Match", "Range", "If-Range"),
+)
+def get_original(call: Call[At, None]) -> Response:
+    """Read the original of one version, the file whose text it is, byte for byte."""
+    position = call.position(call.query.at)
+    found = _version(call, position)
+    original = call.ledger.original(call.project, *_name(call), found.version, position)
+    sha256 = parse_digest(original.digest)
+    blobs = call.ledger.blobs
+    try:
+        size = blobs.size(call.project, sha256)
+    except NotFound:
+        raise NotFound(
+            "content-missing",
+            f"The original ({original.digest}, {original.size_bytes} bytes) did not come with the "
+            f"export that this project was opened from: upload it, with PUT "
+            f"/v1/projects/{call.project}/blobs/{original.digest}, and take an export with originals.",
+            members={"digest": original.digest},
+        ) from None
+    return representation(
+        call,
+        size_bytes=size,
+        tag=etag(original.digest),
+        media_type=original.media_type,
+        pieces=lambda start, stop: blobs.pieces(call.project, sha256, start, stop),
+        headers={**repr_digest(sha256), "Content-Disposition": "attachment"},
     )
 
 
@@ -284,7 +331,7 @@ def get_citations(call: Call[At, None]) -> Response:
     query=DiffQuery,
     answers={200: Difference},
     media_types=("application/json", diff.MEDIA_TYPE),
-    problems=(*READ_PROBLEMS, "version-not-found", "not-text", "content-erased"),
+    problems=(*CONTENT_PROBLEMS, "not-text"),
 )
 def get_diff(call: Call[DiffQuery, None]) -> Response:
     """Compare two versions, as JSON or as a unified diff."""

@@ -29,7 +29,13 @@ class Uploaded(msgspec.Struct, frozen=True):
     scope="events:append",
     accepted=OCTETS,
     answers={201: Uploaded},
-    problems=("project-not-found", "digest-mismatch", "body-too-large", "validation-failed"),
+    problems=(
+        "project-not-found",
+        "digest-mismatch",
+        "body-too-large",
+        "validation-failed",
+        "blob-store-unavailable",
+    ),
 )
 def put_blob(call: Call[NoQuery, bytes]) -> Response:
     """Upload content under its digest; repeating it changes nothing."""
@@ -48,7 +54,13 @@ def put_blob(call: Call[NoQuery, bytes]) -> Response:
     scope="events:read",
     answers={200: None, 206: None},
     media_types=("application/octet-stream",),
-    problems=("project-not-found", "blob-not-found", "content-erased"),
+    problems=(
+        "project-not-found",
+        "blob-not-found",
+        "content-erased",
+        "content-missing",
+        "blob-store-unavailable",
+    ),
     headers=("If-None-Match", "If-Match", "Range", "If-Range"),
 )
 def get_blob(call: Call[NoQuery, None]) -> Response:

@@ -179,6 +179,7 @@ APPEND_PROBLEMS = (
     "event-too-large",
     "queue-full",
     "outcome-unknown",
+    "blob-store-unavailable",
 )
 
 

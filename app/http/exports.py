@@ -10,6 +10,7 @@ from app.http.conditions import etag, unchanged
 from app.http.endpoint import Endpoints
 from app.http.events import position_in
 from domain.digest import format_digest
+from projections.bundle import ORIGINALS
 
 endpoints = Endpoints("exports")
 
@@ -20,13 +21,15 @@ PROBLEMS = (
     "run-not-found",
     "content-missing",
     "content-erased",
+    "blob-store-unavailable",
 )
 
 
 class ExportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The scope: the whole project, or one run."""
+    """The scope: the whole project, or one run; with originals or without."""
 
     run: str | None = None
+    originals: bool = False
 
 
 @endpoints.add(
@@ -82,4 +85,6 @@ def get_manifest(call: Call[ExportQuery, None]) -> Response:
 def _layout(call: Call[ExportQuery, None]) -> ExportRecord:
     run = call.query.run
     scope = "project" if run is None else f"run:{run}"
+    if call.query.originals:
+        scope += ORIGINALS
     return call.ledger.exports.layout(call.project, position_in(call.path["position"]), scope)

@@ -27,6 +27,7 @@ MAX_UPLOAD_BYTES = 1024 * 1024 * 1024
         "bundle-not-whole",
         "archive-unreadable",
         "archive-too-large",
+        "blob-store-unavailable",
     ),
 )
 def post_bundle(call: Call[NoQuery, Path]) -> Response:
