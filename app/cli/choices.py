@@ -112,11 +112,14 @@ def global_options(*, hidden: bool) -> list[click.Parameter]:
 
 
 class Command(click.Command):
-    """A command that also takes the global options."""
+    """A command that also takes the global options, except where a name is its own."""
 
     def __init__(self, *arguments: object, **keywords: object) -> None:
         super().__init__(*arguments, **keywords)  # type: ignore[arg-type]  # click's own, as given
-        self.params.extend(global_options(hidden=True))
+        own = {name for parameter in self.params for name in parameter.opts}
+        self.params.extend(
+            option for option in global_options(hidden=True) if own.isdisjoint(option.opts)
+        )
 
 
 class Group(click.Group):
