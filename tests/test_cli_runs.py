@@ -555,3 +555,23 @@ def test_on_a_terminal_a_run_has_colours_unless_they_are_off(typed: Typed, no_co
     assert (b"\x1b[1mIt\x1b[0m" in said) is not no_color
     assert (b"\x1b[" in said) is not no_color
     assert "▶ running".encode() in said
+
+
+def test_a_secret_in_a_commit_is_refused_before_anything_is_sent_or_replaced_when_asked(
+    typed: Typed, recorded: Recorded, content: Contents, tmp_path: Path
+) -> None:
+    token = "ghp_" + "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5"
+    repository = Repository(tmp_path / "work")
+    first = repository.commit(one="1")
+    repository.commit(settings=f"key = {token}\n")
+    typed("run", "start", "It", "--id", "it")
+    patchset = ["record", "patchset", "--in", "work", "--base", first]
+    said = typed(*patchset, expected=failure.USAGE)
+    assert "secret-detected" in said
+    assert token not in said
+    assert len(recorded("it")) == 2
+    typed(*patchset, "--redact")
+    found = the(PatchSetRecorded, recorded("it"))
+    assert found.patch is not None
+    assert b"[redacted:github-pat]" in content(found.patch.digest)
+    assert token.encode() not in content(found.patch.digest)
