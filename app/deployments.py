@@ -4,6 +4,7 @@ import msgspec
 
 from domain.deployment import SCHEMA, DeploymentProvenance, deployment_document
 from domain.errors import Invalid
+from projections.timeline import Timeline
 
 
 def prepare_deployment(
@@ -57,3 +58,14 @@ def prepare_deployment(
 def _named(text: str) -> dict[str, str]:
     name, _, digest = text.rpartition("@")
     return {"name": name, "digest": digest}
+
+
+def effect_behind(shown: Timeline, environment: str) -> str | None:
+    """The side effect that a deployment must have been, if only one can be meant."""
+    named = {one.backed_by_effect for one in shown.deployments}
+    found = [
+        one.effect
+        for one in shown.effects
+        if one.scope == f"deploy.{environment}" and one.effect not in named
+    ]
+    return found[0] if len(found) == 1 else None

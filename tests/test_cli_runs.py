@@ -575,3 +575,19 @@ def test_a_secret_in_a_commit_is_refused_before_anything_is_sent_or_replaced_whe
     assert found.patch is not None
     assert b"[redacted:github-pat]" in content(found.patch.digest)
     assert token.encode() not in content(found.patch.digest)
+
+
+def test_a_deployment_is_by_the_only_side_effect_that_can_be_meant(
+    typed: Typed, recorded: Recorded
+) -> None:
+    typed("run", "start", "It", "--id", "it")
+    effect = ["record", "effect", "begin", "--scope", "deploy.staging", "--intent", "Try"]
+    deploy = ["record", "deployment", "--provider", "here", "--environment", "staging"]
+    typed(*effect, "--effect", "first")
+    typed(*deploy, "--commit", "c0ffee")
+    typed(*deploy, "--commit", "c0ffee")
+    for name in ("second", "third"):
+        typed(*effect, "--effect", name)
+    typed(*deploy, "--commit", "c0ffee")
+    found = [one.effect for one in recorded("it") if isinstance(one, DeploymentRecorded)]
+    assert found == ["first", None, None]

@@ -49,13 +49,14 @@ def deployment_command(
 ) -> None:
     """Record a deployment, with its provenance as a document.
 
-    One to production must name the side effect by which it happened (--effect), or the run's gates
-    do not hold. Here --url is the deployment's; the ledger's stands before `record`.
+    One to production must name the side effect by which it happened, or the run's gates do not hold:
+    without --effect that is the only one in the scope deploy.ENVIRONMENT that no deployment has named
+    yet. Here --url is the deployment's; the ledger's stands before `record`.
     """
     from app.checkout import resolved
     from app.cli.recording import show_recorded
-    from app.deployments import prepare_deployment
-    from app.remote_runs import content_of, record_document
+    from app.deployments import effect_behind, prepare_deployment
+    from app.remote_runs import content_of, read_timeline, record_document
     from domain.events import DeploymentRecorded
     from domain.typed_documents import MEDIA_TYPE
 
@@ -71,24 +72,26 @@ def deployment_command(
         promoted_from=promoted_from,
         rolled_back_from=rolled_back_from,
     )
-    data = DeploymentRecorded(
-        provider=provider,
-        environment=environment,
-        commit=sha,
-        outcome=outcome,
-        deployment=ids[0] if ids else None,
-        url=urls[0] if urls else None,
-        effect=effect,
-        promoted_from=promoted_from,
-        rolled_back_from=rolled_back_from,
-        content=content_of(document, MEDIA_TYPE),
-    )
     with chosen_run(run_id) as chosen_one:
-        done = record_document(
-            chosen_one.client, chosen_one.project, chosen_one.run, data, document
+        client, slug, run = chosen_one.client, chosen_one.project, chosen_one.run
+        effect = effect or effect_behind(read_timeline(client, slug, run, None), environment)
+        data = DeploymentRecorded(
+            provider=provider,
+            environment=environment,
+            commit=sha,
+            outcome=outcome,
+            deployment=ids[0] if ids else None,
+            url=urls[0] if urls else None,
+            effect=effect,
+            promoted_from=promoted_from,
+            rolled_back_from=rolled_back_from,
+            content=content_of(document, MEDIA_TYPE),
         )
+        done = record_document(client, slug, run, data, document)
     word = outcome.replace("_", " ")
-    show_recorded(done, f"Deployment of {sha[:12]} to {environment} {word}.", commit=sha)
+    by = f", by {effect}" if effect else ""
+    sentence = f"Deployment of {sha[:12]} to {environment} {word}{by}."
+    show_recorded(done, sentence, commit=sha, effect=effect)
 
 
 def _head_here() -> str:

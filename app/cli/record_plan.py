@@ -33,4 +33,5 @@ def plan_command(file: str, run_id: str | None) -> None:
         data = PlanRecorded(content=content_of(plan.document, MEDIA_TYPE), artifacts=plan.artifacts)
         done = record_document(client, slug, chosen_one.run, data, plan.document)
     traced = f", traced to {len(plan.artifacts)} artifact versions" if plan.artifacts else ""
-    show_recorded(done, f"Plan recorded: {plan.tasks} tasks{traced}.", tasks=plan.tasks)
+    tasks = "task" if plan.tasks == 1 else "tasks"
+    show_recorded(done, f"Plan recorded: {plan.tasks} {tasks}{traced}.", tasks=plan.tasks)
