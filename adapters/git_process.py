@@ -169,9 +169,16 @@ class GitProcess:
         Raises:
             Damaged: `git-failed`, when it is more than MAX_OUTPUT_BYTES.
         """
+        found = self.rest_within(MAX_OUTPUT_BYTES)
+        if found is None:
+            raise Damaged("git-failed", f"{self._name} wrote more than was asked for.")
+        return found
+
+    def rest_within(self, limit: int) -> bytes | None:
+        """Everything until git ends, None when it is more than `limit` bytes."""
         while self._more():
-            if len(self._buffer) - self._at > MAX_OUTPUT_BYTES:
-                raise Damaged("git-failed", f"{self._name} wrote more than was asked for.")
+            if len(self._buffer) - self._at > limit:
+                return None
         return self.take(len(self._buffer) - self._at)
 
     def skip(self, size: int) -> None:
@@ -265,7 +272,7 @@ class Git:
         program = shutil.which("git")
         if program is None:
             raise Unavailable(
-                "git-missing", "There is no git on PATH; install it to import a repository."
+                "git-missing", "There is no git on PATH; install it to read a repository."
             )
         self._command = [program, *_OPTIONS]
         self._cwd = git_dir
@@ -288,4 +295,6 @@ class Git:
             return process.status or 0, output, process.complaint()
 
 
-_WORDS = frozenset({"rev-parse", "rev-list", "cat-file", "diff-tree", "ls-tree", "config"})
+_WORDS = frozenset(
+    {"rev-parse", "rev-list", "cat-file", "diff-tree", "ls-tree", "config", "merge-base"}
+)

@@ -24,6 +24,9 @@ from domain.patchset import Change, Commit, FileChange, path_text
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 MAX_COMMIT_BYTES = 1024 * 1024
+MAX_RANGE_COMMITS = 900
+"""Of one patch set: their names, of up to 64 digits each, fit into one event."""
+MAX_RANGE_CHARACTERS = 16 * 1024 * 1024
 
 _CHANGES: dict[bytes, Change] = {
     b"A": "added",
@@ -54,6 +57,25 @@ _DIFF = (
     "--no-textconv",
     "--ignore-submodules=none",
 )
+_PATCH = (
+    "-c",
+    "diff.suppressBlankEmpty=false",
+    "diff-tree",
+    "-r",
+    "-p",
+    "--binary",
+    "--full-index",
+    "--no-renames",
+    "--no-color",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--ignore-submodules=none",
+    "--submodule=short",
+    "--diff-algorithm=myers",
+    "--unified=3",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+)
 _MARKDOWN = (":(top,icase)*.md", ":(top,icase)*.markdown")
 _END = b"!"  # diff-tree echoes a line that names no object: the end of its answer
 
@@ -81,6 +103,15 @@ class Step(msgspec.Struct, frozen=True):
     number: int
     commit: Commit
     documents: tuple[DocumentVersion, ...]
+
+
+class Range(msgspec.Struct, frozen=True):
+    """What lies between two commits: the commits in order, parents first, and what they changed."""
+
+    base: str
+    head: str
+    commits: tuple[Commit, ...]
+    files: tuple[FileChange, ...]
 
 
 class GitRepository:
@@ -160,6 +191,71 @@ class GitRepository:
         if found := _SCP.fullmatch(address):
             return f"ssh://{found[1]}/{found[2]}"
         return None
+
+    def commit(self, revision: str) -> str:
+        """The commit that a revision such as `HEAD~2`, a branch, a tag or a short SHA names.
+
+        Raises:
+            NotFound: `git-revision-not-found`.
+        """
+        status, output = 1, b""
+        if "\0" not in revision:  # no argument of a program can have it
+            status, output, _ = self._git.answer(
+                "rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}"
+            )
+        if status != 0:
+            raise NotFound(
+                "git-revision-not-found",
+                f"{revision[:80]!r} names no commit in this clone; fetch it first."
+                + (" The clone is shallow." if self.shallow else ""),
+            )
+        return output.decode("ascii").strip()
+
+    def merge_base(self, one: str, other: str) -> str | None:
+        """The best common ancestor of two commits, if the clone has one."""
+        status, output, _ = self._git.answer("merge-base", one, other)
+        return output.decode("ascii").strip() if status == 0 else None
+
+    def between(self, base: str, head: str) -> Range:
+        """The commits that `head` reaches and `base` does not, and the difference of the two.
+
+        Raises:
+            TooLarge: `git-range-too-large`: more than MAX_RANGE_COMMITS, or messages without end.
+        """
+        commits: list[Commit] = []
+        size = 0
+        with self._git.start(
+            "rev-list",
+            "--topo-order",
+            "--reverse",
+            "--parents",
+            f"--max-count={MAX_RANGE_COMMITS + 1}",
+            head,
+            "^" + base,
+            "--",
+        ) as walk:
+            while line := walk.until(b"\n"):
+                sha, *parents = line.decode("ascii").split(" ")
+                commits.append(self._commit(sha, parents, {}))
+                size += len(commits[-1].message)
+                if len(commits) > MAX_RANGE_COMMITS or size > MAX_RANGE_CHARACTERS:
+                    raise TooLarge(
+                        "git-range-too-large",
+                        f"Between {base[:12]} and {head[:12]} lie more than {MAX_RANGE_COMMITS} "
+                        "commits, or longer messages than one patch set holds; record it in parts.",
+                    )
+            walk.finish()
+        with self._git.start(*_DIFF, "--numstat") as differ:
+            changes = _diff(differ, head, [base])
+        return Range(base, head, tuple(commits), tuple(one.file for one in changes.values()))
+
+    def patch(self, base: str, head: str, limit: int) -> bytes | None:
+        """The difference of two commits as `git apply` takes it; None above `limit` bytes."""
+        with self._git.start(*_PATCH, base, head, "--") as differ:
+            found = differ.rest_within(limit)
+            if found is not None:
+                differ.finish()
+        return found
 
     def documents(self) -> Iterator[Document]:
         """The Markdown documents at HEAD, in the order of paths' bytes."""

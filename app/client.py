@@ -144,13 +144,14 @@ class Client:
         headers: Mapping[str, str] | None = None,
         repeatable: bool = False,
     ) -> Answer:
-        """Send a JSON body; `repeatable` says that sending it twice does no harm."""
+        """Send a JSON body, or none; `repeatable` says that sending it twice does no harm."""
+        kind = {} if body is None else {"Content-Type": "application/json"}
         return self._decode(
             self._send(
                 "POST",
                 path,
-                content=msgspec.json.encode(body),
-                headers={"Content-Type": "application/json", **(headers or {})},
+                content=None if body is None else msgspec.json.encode(body),
+                headers={**kind, **(headers or {})},
                 repeatable=repeatable,
             ),
             answer,

@@ -3,13 +3,11 @@
 A flag wins over a `DEEDBOOK_*` variable, which wins over the file, which wins over the default.
 """
 
-import contextlib
-import os
-import tempfile
 from pathlib import Path
 
 import msgspec
 
+from app.private_file import write_private
 from app.settings import Settings
 from domain.errors import Malformed
 
@@ -52,20 +50,8 @@ def read_connection(data_folder: Path) -> Connection | None:
 
 def write_connection(data_folder: Path, connection: Connection) -> Path:
     """Keep the connection for later commands; readable by its owner only."""
-    data_folder.mkdir(parents=True, exist_ok=True)
     file = connection_file(data_folder)
-    # mkstemp gives mode 0600; renaming means that a crash leaves the old file or the new one.
-    descriptor, temporary = tempfile.mkstemp(prefix=".connection-", dir=data_folder)
-    try:
-        with os.fdopen(descriptor, "wb") as opened:
-            opened.write(msgspec.json.format(msgspec.json.encode(connection), indent=2) + b"\n")
-            opened.flush()
-            os.fsync(opened.fileno())
-        Path(temporary).replace(file)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
-        raise
+    write_private(file, msgspec.json.format(msgspec.json.encode(connection), indent=2) + b"\n")
     return file
 
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from app.secret_door import PolicyOf, refuse, screen_event
 from domain import artifact, canonical
 from domain.citing import check_citations
 from domain.digest import format_digest, parse_digest
@@ -30,6 +31,7 @@ from domain.events import (
 from domain.log import MAX_BLOB_BYTES
 from domain.names import ArtifactStream, RunStream, Stream, parse_stream
 from domain.run_records import check_record
+from domain.secret_places import Redaction
 from domain.typed_documents import KIND_OF_RECORD, check_document
 
 MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}")
@@ -52,7 +54,7 @@ class EventInput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """An event that may come in, taken apart; `sha256` is of its content."""
+    """An event that may come in, taken apart; `sha256` is of its content, without what was redacted."""
 
     stream: Stream
     name: str
@@ -60,12 +62,14 @@ class Checked(msgspec.Struct, frozen=True):
     id: str
     content: bytes | None
     sha256: bytes = b""
+    redactions: tuple[Redaction, ...] = ()
 
 
 def check_event(
     given: EventInput,
     uploaded: Callable[[bytes], bytes | None],
     new_id: Callable[[], str],
+    policy: PolicyOf = refuse,
 ) -> Checked:
     """One proposed event against the grammar, its type's struct, its stream, and its content.
 
@@ -73,6 +77,7 @@ def check_event(
         given: The event.
         uploaded: Gives the content of a SHA-256 that came before, if it did.
         new_id: Gives the id of an event that has none.
+        policy: Gives what the project does with a secret; asked only when there is one.
 
     Raises:
         Invalid: With a pointer into the event, such as `/data/title`.
@@ -81,23 +86,24 @@ def check_event(
     stream = check_stream(given.stream, "/stream")
     if given.id is not None and UUID.fullmatch(given.id) is None:
         raise Invalid("validation-failed", "An event id is a lower-case UUID.", pointer="/id")
-    value, sha256 = given.data, b""
-    canonical.check(value, "/data")
-    if given.content is not None:
-        sha256 = _sha256(given.content)
-        value = _with_content(given.type, value, given.content, sha256)
+    canonical.check(given.data, "/data")
+    value, brought, redactions = screen_event(given.stream, given.data, given.content, policy)
+    sha256 = b""
+    if brought is not None:
+        sha256 = _sha256(brought)
+        value = _with_content(given.type, value, brought, sha256)
     data = read_data(given.type, value)
     _check_place(stream, given.stream, data)
     for place, content in named_contents(data):
         _check_content(content, f"/data{place}")
     if isinstance(data, ArtifactWritten):
-        raw = given.content
+        raw = brought
         if raw is None and _is_checked(data, stream):
             raw = uploaded(parse_digest(data.digest))
         data = _check_artifact(data, stream, raw)
     elif isinstance(stream, RunStream):
-        _check_run_record(data, given.content, uploaded)
-    return Checked(stream, given.stream, data, given.id or new_id(), given.content, sha256)
+        _check_run_record(data, brought, uploaded)
+    return Checked(stream, given.stream, data, given.id or new_id(), brought, sha256, redactions)
 
 
 def check_title(title: str) -> None:

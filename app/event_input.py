@@ -4,11 +4,14 @@ import base64
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from app.secret_door import screen_event
 from domain import canonical
 from domain.digest import digest_of
 from domain.errors import DeedbookError, Invalid, Malformed, TooLarge
 from domain.events import contents_of, read_data
 from domain.names import parse_stream
+from domain.secret_places import Redaction
+from domain.secret_policy import SecretPolicy
 
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 MAX_LINE_BYTES = 16 * 1024 * 1024
@@ -32,6 +35,32 @@ def read_events(source: BinaryIO) -> Iterator[Given]:
 def with_id(event: Given, new_id: Callable[[], str]) -> Given:
     """The event with an id, so that sending it twice records it once."""
     return event if event.get("id") is not None else {**event, "id": new_id()}
+
+
+def without_secrets(
+    index: int, event: Given, policy: SecretPolicy
+) -> tuple[Given, tuple[Redaction, ...]]:
+    """The batch's event `index` as it may leave this machine, and what was replaced in it.
+
+    Raises:
+        Invalid: `secret-detected`, with a pointer such as `/events/3/data/title`.
+    """
+    pointer = f"/events/{index}"
+    stream = event["stream"]
+    assert isinstance(stream, str)
+    try:
+        content = _content(event)
+        data, kept, redactions = screen_event(stream, event["data"], content, lambda: policy)
+    except Invalid as error:
+        error.pointer = f"{pointer}{error.pointer or ''}"
+        raise
+    if not redactions:
+        return event, ()
+    clean = {**event, "data": data}
+    if kept is not None and kept != content:
+        clean.pop("content", None)
+        clean["content_base64"] = base64.b64encode(kept).decode()
+    return clean, tuple(Redaction(pointer + one.pointer, one.rule) for one in redactions)
 
 
 def preview(index: int, event: Given) -> Given:

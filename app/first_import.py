@@ -81,6 +81,10 @@ def _import(
     say(f"Imported: {report.new_commits:,} commits, {versions:,} artifact versions.")
     if report.shallow:
         say("This clone is shallow: older commits are not in it.")
+    for part in report.redacted[:MAX_SHOWN]:
+        say(f"Replaced {', '.join(part.rules)} in {part.path or 'commit'} at {part.commit[:12]}.")
+    if len(report.redacted) > MAX_SHOWN:
+        say(f"Replaced secrets in {len(report.redacted) - MAX_SHOWN:,} more.")
     for one in report.skipped[:MAX_SHOWN]:
         say(f"Skipped {one.path} at {one.commit[:12]}: {one.reason}")
     if len(report.skipped) > MAX_SHOWN:

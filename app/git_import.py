@@ -13,7 +13,7 @@ import msgspec
 
 from adapters.git_repository import GitRepository
 from app.git_batches import batches
-from app.git_versions import Appender, Commits, NewVersion, Skipped
+from app.git_versions import Appender, Commits, NewVersion, Redacted, Skipped
 from domain.errors import Conflict, DeedbookError, Gone, Invalid, TooLarge
 
 Progress = Callable[[int, int | None], None]
@@ -29,6 +29,7 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
         commits: In the repository.
         new_commits: Of these, not recorded before.
         versions: New artifact versions by kind, patch sets among them.
+        redacted: Of these, the ones in which secrets were replaced.
         position: Of the last event recorded; None when there was none.
         shallow: The clone lacks older commits.
     """
@@ -37,6 +38,7 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
     new_commits: int
     versions: dict[str, int]
     skipped: list[Skipped]
+    redacted: list[Redacted] = []
     position: int | None = None
     dry_run: bool = False
     shallow: bool = False
@@ -52,7 +54,8 @@ def import_git(
 ) -> ImportReport:
     """Record what the repository holds and the project does not yet, oldest commit first.
 
-    A document version that cannot be an artifact is skipped and named in the report. Of commits that
+    A document version that cannot be an artifact is skipped and named in the report. Secrets in
+    documents, commit messages and names are replaced before anything is sent, and named likewise. Of commits that
     only recorded ones reach, as after a shallow clone was deepened, the patch set alone is recorded:
     their documents would come after newer versions.
 
@@ -81,6 +84,7 @@ def import_git(
             new_commits=commits.new,
             versions=dict(sorted(writer.counts.items())),
             skipped=commits.skipped,
+            redacted=commits.redacted,
             position=writer.position,
             dry_run=dry_run,
             shallow=source.shallow,

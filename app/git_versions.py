@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from adapters.git_repository import DocumentVersion, GitRepository, Step
+from app.redaction import redact_bytes, redact_members
 from domain import patchset
 from domain.artifact import MARKDOWN
 from domain.citing import check_links
@@ -50,6 +51,14 @@ class Skipped(msgspec.Struct, frozen=True):
     commit: str
     path: str
     reason: str
+
+
+class Redacted(msgspec.Struct, frozen=True):
+    """Secrets that were replaced in a version before it was sent; a patch set has no path."""
+
+    commit: str
+    path: str
+    rules: tuple[str, ...]
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -126,6 +135,7 @@ class Commits:
         number: Of the commit read last, in the whole history.
         new: How many were read.
         skipped: Documents that cannot be artifacts, so far.
+        redacted: Versions in which secrets were replaced, so far.
     """
 
     def __init__(
@@ -151,6 +161,7 @@ class Commits:
         self.number = 0
         self.new = 0
         self.skipped: list[Skipped] = []
+        self.redacted: list[Redacted] = []
 
     def versions(self) -> Iterator[Iterator[NewVersion]]:
         """For each new commit its documents' versions, then its patch set."""
@@ -170,8 +181,9 @@ class Commits:
                 continue
             if version is not None:
                 yield version
-        content = patchset.patchset_document(step.commit, self._repository)
-        title = patchset.subject_of(step.commit.message)
+        commit = self._without_secrets(step.commit)
+        content = patchset.patchset_document(commit, self._repository)
+        title = patchset.subject_of(commit.message)
         yield self._new(
             patchset.KIND,
             sha,
@@ -188,6 +200,10 @@ class Commits:
             TooLarge: `git-blob-too-large`.
         """
         content = self._source.content(document.blob)
+        content, found = redact_bytes(content, MARKDOWN)
+        if found:
+            rules = tuple(one.rule for one in found)
+            self.redacted.append(Redacted(commit, document.path, rules))
         text = _text(content)
         check_links(text, ())
         key = key_of(document.path)
@@ -204,6 +220,14 @@ class Commits:
         if title is not None:
             data["title"] = title
         return self._new(kind, key, content, data, commit, document.path)
+
+    def _without_secrets(self, commit: patchset.Commit) -> patchset.Commit:
+        """The commit with the secrets in its message, names and paths replaced."""
+        clean, found = redact_members(msgspec.to_builtins(commit))
+        if not found:
+            return commit
+        self.redacted.append(Redacted(commit.sha, "", tuple(one.rule for one in found)))
+        return msgspec.convert(clean, patchset.Commit)
 
     def _new(
         self,

@@ -19,6 +19,7 @@ from adapters.schema_state import SchemaState
 from app.checkpoints import Checkpoints
 from app.door import Checked, EventInput, check_event, check_stream, check_title, pointed
 from app.exports import Exports
+from app.secret_door import PolicyOf, refuse, screen_content, screen_name, screen_value
 from domain import artifact, canonical, run
 from domain.citation import Citation
 from domain.digest import digest_of, format_digest, parse_digest
@@ -53,6 +54,8 @@ from domain.names import (
 )
 from domain.policy import Policy, policy_of
 from domain.policy_rules import decide as decide_policy
+from domain.secret_places import Redaction
+from domain.secret_policy import SecretPolicy
 
 APPEND_ATTEMPTS = 64
 """Of an append to a run: of several callers at once one is first, and the others decide anew."""
@@ -129,7 +132,9 @@ class Ledger:
         check_title(title)
         data = ProjectCreated(title=title, description=description)
         return self.log.create(
-            self._request(slug, [self._checked("project", data)], actor, {"project": 0}, key)
+            self._request(
+                slug, [self._checked("project", data, refuse)], actor, {"project": 0}, key
+            )
         )
 
     def change_project(
@@ -149,9 +154,9 @@ class Ledger:
             check_title(title)
         data = ProjectChanged(title=title, description=description)
         preconditions = {} if expected is None else {"project": expected}
-        return self.log.append(
-            self._request(slug, [self._checked("project", data)], actor, preconditions, key)
-        )
+        checked = self._checked("project", data, partial(self.secret_policy, slug))
+        receipt = self.log.append(self._request(slug, [checked], actor, preconditions, key))
+        return _with_redactions(receipt, checked.redactions)
 
     def append(
         self,
@@ -175,17 +180,27 @@ class Ledger:
                 "batch-too-large", f"A batch has 1 to {MAX_BATCH_EVENTS} events, not {len(events)}."
             )
         uploaded = partial(self.uploads.read, project)
+        policy = partial(self.secret_policy, project)
         checked = [
-            pointed(f"/events/{index}", partial(check_event, given, uploaded, self.new_id))
+            pointed(f"/events/{index}", partial(check_event, given, uploaded, self.new_id, policy))
             for index, given in enumerate(events)
         ]
         versions = dict(preconditions or {})
         for name in versions:
             check_stream(name, "/preconditions")
         request = self._request(project, checked, actor, versions, key)
-        if not any(isinstance(one.stream, RunStream) for one in checked):
-            return self.log.append(request)
-        return self._append_to_runs(request, checked, actor, versions)
+        if any(isinstance(one.stream, RunStream) for one in checked):
+            receipt = self._append_to_runs(request, checked, actor, versions)
+        else:
+            receipt = self.log.append(request)
+        return _with_redactions(
+            receipt,
+            [
+                Redaction(f"/events/{index}{each.pointer}", each.rule)
+                for index, one in enumerate(checked)
+                for each in one.redactions
+            ],
+        )
 
     def write_artifact(
         self,
@@ -212,6 +227,11 @@ class Ledger:
             Invalid: The kind, key, media type, citations or text break a rule.
         """
         stream = artifact_stream(kind, key)
+        redactions: tuple[Redaction, ...] = ()
+        if unless_same and not isinstance(content, Uploaded):
+            # What is compared is what would be recorded.
+            policy = partial(self.secret_policy, project)
+            content, redactions = screen_content(content, media_type, policy)
         if isinstance(content, Uploaded):
             digest, size_bytes = content.digest, content.size_bytes
         else:
@@ -235,25 +255,36 @@ class Ledger:
         )
         if not proposed:
             return self._first_answer(project, request_key) or Receipt(entries=())
+        data = msgspec.to_builtins(proposed[0])
+        if not isinstance(content, Uploaded):
+            # The door says what they are, once it has looked for secrets.
+            del data["digest"], data["size_bytes"]
         event = EventInput(
             stream=stream,
             type="ArtifactWritten",
-            data=msgspec.to_builtins(proposed[0]),
+            data=data,
             id=event_id,
             content=None if isinstance(content, Uploaded) else content,
         )
         try:
-            return self.append(
+            receipt = self.append(
                 project,
                 [event],
                 actor=actor,
                 preconditions={} if expected is None else {stream: expected},
                 key=request_key,
             )
+            return _with_redactions(
+                receipt,
+                [
+                    *redactions,
+                    *(Redaction(_own(one.pointer), one.rule) for one in receipt.redactions),
+                ],
+            )
         except DeedbookError as error:
             # Its caller gave no list of events.
             if error.pointer is not None:
-                error.pointer = error.pointer.removeprefix("/events/0").removeprefix("/data")
+                error.pointer = _own(error.pointer)
             raise
 
     def original(self, project: str, kind: str, key: str, version: int, position: int) -> Content:
@@ -281,9 +312,20 @@ class Ledger:
         )
 
     def stage_blob(self, project: str, content: bytes) -> str:
-        """Take content in before the append that names it; answers its digest."""
+        """Take content in before the append that names it; answers its digest.
+
+        Raises:
+            Invalid: `secret-detected`: a content under its own digest cannot be rewritten.
+        """
         self.log.head(project)
+        policy = partial(self.secret_policy, project)
+        screen_content(content, "application/octet-stream", policy, named=True)
         return format_digest(self.uploads.stage(project, content))
+
+    def secret_policy(self, project: str) -> SecretPolicy:
+        """What the project does with a secret that comes to its door."""
+        _, policy = self.policy(project)
+        return SecretPolicy(policy.secrets, frozenset(policy.allowed_secrets))
 
     def position(self, project: str, at: int | None) -> int:
         """The position to read at: `at`, or the newest one.
@@ -363,7 +405,7 @@ class Ledger:
             return self._first_answer(project, key) or Receipt(entries=())
         request = self._request(
             project,
-            [self._checked("project", proposed[0])],
+            [self._checked("project", proposed[0], refuse)],
             actor,
             {"project": version if expected is None else expected},
             key,
@@ -384,9 +426,12 @@ class Ledger:
             state = run.evolve(state, event.data, event.actor)
         return state
 
-    def _checked(self, name: str, data: EventData) -> Checked:
-        canonical.check(msgspec.to_builtins(data))
-        return Checked(parse_stream(name), name, data, self.new_id(), None)
+    def _checked(self, name: str, data: EventData, policy: PolicyOf) -> Checked:
+        value = msgspec.to_builtins(data)
+        canonical.check(value)
+        screened, redactions = screen_value(value, "", policy)
+        data = msgspec.convert(screened, type(data))
+        return Checked(parse_stream(name), name, data, self.new_id(), None, redactions=redactions)
 
     def _request(
         self,
@@ -400,8 +445,11 @@ class Ledger:
         if not 1 <= len(actor) <= MAX_ACTOR_CHARACTERS:
             raise Invalid("validation-failed", "An actor has 1 to 256 characters.")
         canonical.check(actor)
+        screen_name(actor, None)
         if key is not None and not key.key:
             raise Invalid("invalid-parameter", "An idempotency key cannot be empty.")
+        if key is not None:
+            screen_name(key.key, None)
         blobs, referred = self._contents(project, checked)
         return Append(
             project=project,
@@ -463,6 +511,15 @@ class Ledger:
                     self.uploads.send_out(project, sha256)
                 blobs[sha256] = Blob(sha256, known.size_bytes, known.crc32, None)
         return tuple(blobs.values()), tuple(sha for sha in missing if sha not in blobs)
+
+
+def _with_redactions(receipt: Receipt, redactions: Sequence[Redaction]) -> Receipt:
+    return msgspec.structs.replace(receipt, redactions=tuple(redactions)) if redactions else receipt
+
+
+def _own(pointer: str) -> str:
+    """A pointer into a batch of one, for a caller who gave no batch."""
+    return pointer.removeprefix("/events/0").removeprefix("/data")
 
 
 def _decide(state: run.RunState, event: EventData, actor: str, policy: Policy) -> EventData:

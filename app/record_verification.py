@@ -14,6 +14,7 @@ import msgspec
 from adapters.report import MEDIA_TYPES, read_report
 from adapters.report_check import MAX_REPORT_BYTES, one_line
 from app.client import Client
+from app.redaction import redact_bytes
 from app.remote_events import Appended, append
 from domain.digest import digest_of
 from domain.errors import DeedbookError, Invalid, TooLarge
@@ -68,13 +69,18 @@ class Stated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """All that is to be sent: the report, its bytes, and the tools' files behind it."""
+    """All that is to be sent: the report, its bytes, and the tools' files behind it.
+
+    Attributes:
+        replaced: How many secrets were replaced in the files.
+    """
 
     name: str | None
     report: VerificationReport
     document: bytes
     files: tuple[ReportFile, ...]
     data: VerificationRecorded
+    replaced: int = 0
 
 
 class Readable(Protocol):
@@ -117,6 +123,7 @@ def prepare(
         TooLarge: `report-too-large`, `too-many-checks` or `event-too-large`.
     """
     _check_sizes(files)
+    files, replaced = _without_secrets(files)
     read = [(check, file.name) for file in files for check in _checks_in(file, format_name, roots)]
     checks = [check for check, _ in read]
     if not files:
@@ -145,7 +152,7 @@ def prepare(
             "event-too-large",
             "These are too many checks and files for one event; record some apart.",
         )
-    return Prepared(name, report, document, tuple(files), data)
+    return Prepared(name, report, document, tuple(files), data, replaced)
 
 
 def send(
@@ -180,6 +187,21 @@ def _check_sizes(files: Sequence[ReportFile]) -> None:
             f"The files together have more than {MAX_TOGETHER_BYTES // 2**20} MiB; "
             "record some apart.",
         )
+
+
+def _without_secrets(files: Sequence[ReportFile]) -> tuple[list[ReportFile], int]:
+    """The files as they may leave this machine, and how many secrets were replaced in them."""
+    clean: list[ReportFile] = []
+    replaced = 0
+    for file in files:
+        try:
+            raw, found = redact_bytes(file.raw, "text/plain")
+        except DeedbookError as error:
+            error.detail = f"{file.name}: {error.detail}"
+            raise
+        clean.append(msgspec.structs.replace(file, raw=raw))
+        replaced += len(found)
+    return clean, replaced
 
 
 def _checks_in(file: ReportFile, format_name: str | None, roots: Sequence[str]) -> list[Check]:

@@ -5,6 +5,7 @@ with `_FILE` behind it.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -41,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         deedbook_url: Where the command line finds a ledger.
         deedbook_token: With which token.
         deedbook_project: And which project it means when none is named.
+        deedbook_run: And which run; unset: the one that it started last.
     """
 
     database_url: str | None = None
@@ -62,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     deedbook_url: str | None = None
     deedbook_token: str | None = None
     deedbook_project: str | None = None
+    deedbook_run: str | None = None
 
     def __repr__(self) -> str:
         """Without the secrets."""
@@ -120,6 +123,11 @@ def read_settings(environment: dict[str, str] | None = None) -> Settings:
         what, _, place = str(error).partition(" - at `$.")
         name = place.removesuffix("`")
         raise Malformed("invalid-parameter", f"The setting {name} is wrong: {what}.") from None
+
+
+def environment() -> Mapping[str, str]:
+    """The variables of this process, for what other programs say by them, such as a CI service."""
+    return dict(os.environ)
 
 
 def _secret(name: str, file: Path) -> str:

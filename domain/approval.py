@@ -101,7 +101,7 @@ def missing(
         why = f"approval {asked[0]} is not decided yet" if asked else "nobody approved it"
     return Conflict(
         "approval-missing",
-        f"{effect} needs a granted approval for {scope}: {why}. Record ApprovalRequested, and go on "
+        f"Side effect {effect} needs a granted approval for {scope}: {why}. Record ApprovalRequested, and go on "
         "when ApprovalRecorded has granted it.",
         pointer="/approval" if cited is not None else "/scope",
         members={"scope": scope, "effect": effect},

@@ -10,6 +10,8 @@ from typing import Protocol
 
 import msgspec
 
+from domain.secret_places import Redaction
+
 MAX_BATCH_EVENTS = 1_000
 MAX_BLOB_BYTES = 64 * 1024 * 1024
 STAGED_ABOVE_BYTES = 1024 * 1024
@@ -69,10 +71,14 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """The answer to an append, given after it is durable; `replayed` when it had been made before."""
+    """The answer to an append, given after it is durable; `replayed` when it had been made before.
+
+    `redactions` are of this request, whose secrets were replaced on their way in.
+    """
 
     entries: tuple[Entry, ...]
     replayed: bool = False
+    redactions: tuple[Redaction, ...] = ()
 
 
 class LogHead(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ because similarity search depends on git's version, limits and settings.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -116,15 +117,41 @@ class PatchSet(_Fact, frozen=True, kw_only=True):
 
 def patchset_document(commit: Commit, repository: str | None = None) -> bytes:
     """The patch set of a single commit, as canonical JSON."""
-    facts = {name: getattr(commit, name) for name in CommitFacts.__struct_fields__}
     return canonical.write(
         PatchSet(
             schema=SCHEMA,
             repository=repository,
             base=commit.parents[0] if commit.parents and not commit.parents_missing else None,
             head=commit.sha,
-            commits=(CommitFacts(**facts),),
+            commits=(_facts(commit),),
             diff_manifest=commit.files,
+        )
+    )
+
+
+def range_document(
+    commits: Sequence[Commit],
+    files: tuple[FileChange, ...],
+    *,
+    base: str,
+    repository: str | None = None,
+) -> bytes:
+    """The patch set of the commits after `base`, in order, as canonical JSON.
+
+    Args:
+        commits: At least one, the head last.
+        files: What they changed together, against `base`, in the order of paths.
+        base: Where they start from.
+        repository: Its address.
+    """
+    return canonical.write(
+        PatchSet(
+            schema=SCHEMA,
+            repository=repository,
+            base=base,
+            head=commits[-1].sha,
+            commits=tuple(_facts(commit) for commit in commits),
+            diff_manifest=files,
         )
     )
 
@@ -148,6 +175,10 @@ def read_patchset(raw: bytes) -> PatchSet:
                 f"The patch set changes {change.path[:80]!r}, which is no path in a repository.",
             )
     return found
+
+
+def _facts(commit: Commit) -> CommitFacts:
+    return CommitFacts(**{name: getattr(commit, name) for name in CommitFacts.__struct_fields__})
 
 
 def _stays_inside(path: str) -> bool:

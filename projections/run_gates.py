@@ -93,10 +93,10 @@ def _steps(shown: Timeline) -> Gate:
 
 def _verification(shown: Timeline, commit: str | None) -> Gate:
     checks = [one for one in shown.checks if one.in_force]
-    wrong = [f"{one.name} {one.result}" for one in checks if one.result == "FAILED"]
+    wrong = [f"check {one.name} {one.result}" for one in checks if one.result == "FAILED"]
     if commit is not None:
         wrong += [
-            f"{one.name} was checked on {(one.commit or 'no commit')[:12]}, not on {commit[:12]}"
+            f"check {one.name} was made on {(one.commit or 'no commit')[:12]}, not on {commit[:12]}"
             for one in checks
             if one.commit is None or not _same_commit(one.commit, commit)
         ]

@@ -77,8 +77,9 @@ def _what(data: EventData) -> str:
             return "recorded the plan"
         case PatchSetRecorded(commits=commits):
             return f"recorded {len(commits)} commits"
-        case VerificationRecorded(result=result, name=name):
-            return f"verification {name or ''} {result}".replace("  ", " ")
+        case VerificationRecorded(result=result, name=name, checks=checks):
+            named = name or ", ".join(check.name for check in checks)
+            return f"verification {named} {result}".replace("  ", " ")
         case TranscriptRecorded(command=command, exit_code=code):
             return f"ran {' '.join(command)}, exit code {code}"
         case ApprovalRequested(scope=scope, intent=intent):

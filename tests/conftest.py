@@ -1,7 +1,9 @@
 """A real Postgres for the tests that ask for one: a migrated template, cloned for each test."""
 
+import io
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from psycopg.conninfo import make_conninfo
 
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.migrate import migrate
+from domain.events import EventData, parse
+from tests.run_commands import Contents, Recorded, Typed
 from tests.serving import Served, serve
 from tests.vercel_double import VercelDouble
 
@@ -105,3 +109,45 @@ def command_line(
     monkeypatch.setenv("DEEDBOOK_URL", served.url)
     monkeypatch.setenv("DEEDBOOK_TOKEN", served.token)
     monkeypatch.setenv("DEEDBOOK_PROJECT", project)
+    for name in ("DEEDBOOK_RUN", "GITHUB_ACTIONS", "GITLAB_CI"):  # these tests may run in CI
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def typed(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Typed:
+    """Runs a command line; answers what it printed: results, or with a failure the complaint."""
+
+    from app.cli.root import run
+
+    def type_it(*words: str, given: bytes = b"", expected: int = 0) -> str:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+        code = run(words)
+        written = capfd.readouterr()
+        assert code == expected, written.out + written.err
+        return written.out if expected == 0 else written.err
+
+    return type_it
+
+
+@pytest.fixture
+def recorded(served: Served, project: str) -> Recorded:
+    """The data of a run's events, in order."""
+
+    def read(run_id: str) -> list[EventData]:
+        entries = served.ledger.log.stream(project, f"run/{run_id}", 0, 1_000, 10**9)
+        return [parse(entry.line).data for entry in entries]
+
+    return read
+
+
+@pytest.fixture
+def content(served: Served, project: str) -> Contents:
+    """The bytes of a digest."""
+
+    def read(digest: str) -> bytes:
+        with served.client() as client:
+            answer = client.get(f"/v1/projects/{project}/blobs/{digest}")
+        assert answer.status_code == 200, answer.text
+        return answer.content
+
+    return read

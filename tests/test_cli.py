@@ -28,7 +28,7 @@ EVENT = {
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("URL", "TOKEN", "PROJECT", "DATA"):
+    for name in ("URL", "TOKEN", "PROJECT", "RUN", "DATA"):
         monkeypatch.delenv(f"DEEDBOOK_{name}", raising=False)
     monkeypatch.delenv("NO_COLOR", raising=False)
 
@@ -44,7 +44,7 @@ def all_commands() -> list[tuple[str, ...]]:
         found.append((name,))
         command = root.get_command(context, name)
         if isinstance(command, click.Group):
-            found.extend((name, inner) for inner in command.commands)
+            found.extend((name, inner) for inner in command.list_commands(context))
     return found
 
 

@@ -221,7 +221,7 @@ RECORDS: list[tuple[str, dict[str, object], bytes | None, str]] = [
     ("InfrastructureRecorded", {"provider": "p", "resources": [{"kind": "vm", "id": "1",
                                 "url": "javascript:alert(1)"}]}, None, "/data/resources/0/url"),
     ("DeploymentRecorded", {"provider": "p", "environment": "e", "commit": "c0ffee",
-                            "outcome": "succeeded", "url": "https://user:pw@host/"}, None, "/data/url"),
+                            "outcome": "succeeded", "url": "https://user@host/"}, None, "/data/url"),
     ("StepStarted", {"step": "s", "inputs": [{"name": "n"}]}, None, "/data/inputs/0"),
     ("StepStarted", {"step": "s", "attempt": 0}, None, "/data/attempt"),
     ("VerificationRecorded", {"result": "PASSED", "content": JSON}, b"{}", "/content"),

@@ -319,3 +319,16 @@ def test_the_command_explains_itself() -> None:
     said = CliRunner().invoke(verification_command, ["--help"])
     assert said.exit_code == 0
     assert "Record a verification from the reports in FILE" in said.output
+
+
+def test_a_secret_in_a_report_is_replaced_before_it_is_read_or_kept() -> None:
+    token = "ghp_" + "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5"
+    raw = (
+        f'<testsuite name="pytest"><testcase name="x"><failure message="{token}">{token}'
+        "</failure></testcase></testsuite>"
+    ).encode()
+    found = prepare([ReportFile("junit.xml", raw)], Stated(), roots=ROOTS)
+    assert found.replaced == 2
+    assert token.encode() not in found.document
+    assert token.encode() not in found.files[0].raw
+    assert found.data.checks[0].counts.failed == 1

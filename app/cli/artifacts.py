@@ -1,13 +1,12 @@
 """`artifact`: write and read artifacts."""
 
 import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.choices import Group, chosen
+from app.cli.choices import Group, chosen, secret_options
 
 if TYPE_CHECKING:
     from domain.citation import CitationInput
@@ -66,6 +65,7 @@ def artifact_command() -> None:
     metavar="N",
 )
 @click.option("--if-changed", is_flag=True, help="Write nothing if the content is the same.")
+@secret_options
 def put(
     file: str,
     kind: str | None,
@@ -76,20 +76,32 @@ def put(
     original: str | None,
     expect: int | None,
     if_changed: bool,
+    redact: bool,
+    allowed: tuple[str, ...],
 ) -> None:
     """Write FILE (- is standard input) as the next version of an artifact.
 
     Of a Markdown file, kind, key and title that are not given are taken from its path in the
-    repository and its front matter, as `import git` does, and said.
+    repository and its front matter, as `import git` does, and said. What looks like a secret is
+    refused before anything is sent.
     """
-    from app.cli.output import remark, show_one
+    from app.cli.given_file import read_given
+    from app.cli.output import remark, show_one, warn
+    from app.redaction import screened_content
     from app.remote_artifacts import Original, Proposal, put_artifact
+    from domain.log import MAX_BLOB_BYTES
 
     if file == original == "-":
         raise click.UsageError("Standard input is one file: name FILE or the original.")
-    content = _read(file)
-    beside = None if original is None else Original(_read(original), _media_type(original, None))
+    content = read_given(file, MAX_BLOB_BYTES)
+    beside = None
+    if original is not None:
+        raw = read_given(original, MAX_BLOB_BYTES)
+        beside = Original(raw, _media_type(original, None))
     named_type = media_type or _media_type(file, kind)
+    content, found = screened_content(content, named_type, redact=redact, allowed=allowed)
+    for one in found:
+        warn(f"replaced a secret in line {one.line} of {file}: {one.rule}")
     guessed_kind, guessed_key, guessed_title = _guess(file, content, named_type)
     if not (kind or guessed_kind) or not (key or guessed_key):
         raise click.UsageError(
@@ -290,26 +302,3 @@ def _citations(file: Path | None) -> "tuple[CitationInput, ...]":
         raise Invalid("validation-failed", f"{file}: {error}.", pointer="/citations") from None
     cite(given)
     return given
-
-
-def _read(file: str) -> bytes:
-    from domain.errors import Invalid, NotFound, TooLarge
-    from domain.log import MAX_BLOB_BYTES
-
-    try:
-        if file == "-":
-            content = sys.stdin.buffer.read(MAX_BLOB_BYTES + 1)
-        else:
-            with Path(file).open("rb") as opened:
-                content = _limited(opened, MAX_BLOB_BYTES)
-    except FileNotFoundError:
-        raise NotFound("file-not-found", f"There is no file {file}.") from None
-    except OSError as error:
-        raise Invalid("file-unreadable", f"{file} cannot be read: {error.strerror}.") from None
-    if len(content) > MAX_BLOB_BYTES:
-        raise TooLarge("body-too-large", f"{file} has more than {MAX_BLOB_BYTES} bytes.")
-    return content
-
-
-def _limited(opened: BinaryIO, limit: int) -> bytes:
-    return opened.read(limit + 1)

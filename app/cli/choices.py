@@ -112,11 +112,14 @@ def global_options(*, hidden: bool) -> list[click.Parameter]:
 
 
 class Command(click.Command):
-    """A command that also takes the global options."""
+    """A command that also takes the global options, except where a name is its own."""
 
     def __init__(self, *arguments: object, **keywords: object) -> None:
         super().__init__(*arguments, **keywords)  # type: ignore[arg-type]  # click's own, as given
-        self.params.extend(global_options(hidden=True))
+        own = {name for parameter in self.params for name in parameter.opts}
+        self.params.extend(
+            option for option in global_options(hidden=True) if own.isdisjoint(option.opts)
+        )
 
 
 class Group(click.Group):
@@ -133,3 +136,18 @@ class Group(click.Group):
 def project_argument(function: Function) -> Function:
     """An optional positional PROJECT."""
     return click.argument("project", required=False, metavar="[PROJECT]")(function)
+
+
+def secret_options(function: Function) -> Function:
+    """What is to happen with what looks like a secret, before it leaves this machine."""
+    redact = click.option(
+        "--redact", is_flag=True, help="Replace what looks like a secret, instead of refusing."
+    )
+    allow = click.option(
+        "--allow-secret",
+        "allowed",
+        multiple=True,
+        help="Let the match with this fingerprint through: it is no secret. Repeatable.",
+        metavar="sha256:…",
+    )
+    return redact(allow(function))

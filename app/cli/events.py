@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from app.cli.choices import Choices, Command, chosen, project_argument
+from app.cli.choices import Choices, Command, chosen, project_argument, secret_options
 
 if TYPE_CHECKING:
     from app.remote_events import ShownEvent
+    from domain.secret_policy import SecretPolicy
 
 SHOWN_EVENTS = 50
 ACTOR_COLUMN = 16
@@ -28,25 +29,34 @@ ACTOR_COLUMN = 16
     help="Refuse unless the stream has version N (0: no event yet). Repeatable.",
 )
 @click.option("--dry-run", is_flag=True, help="Check and show; record nothing.")
+@secret_options
 def append_command(
-    project: str | None, key: str | None, expected: tuple[str, ...], dry_run: bool
+    project: str | None,
+    key: str | None,
+    expected: tuple[str, ...],
+    dry_run: bool,
+    redact: bool,
+    allowed: tuple[str, ...],
 ) -> None:
     """Append events from standard input.
 
     Takes one JSON object, a JSON array, or NDJSON. An event has stream, type and data, and may have
     an id, and content (text) or content_base64. Up to 1,000 events are recorded as one: all or
     none; longer input is recorded in batches of 1,000. Events get an id before they are sent, so
-    that a lost answer is no loss: the request is repeated and recorded once.
+    that a lost answer is no loss: the request is repeated and recorded once. What looks like a secret
+    is refused before the batch with it is sent.
     """
     from app.cli.output import remark, show
     from app.cli.randomness import new_id
     from app.event_input import preview, read_events, with_id
     from app.remote_events import append
     from domain.log import MAX_BATCH_EVENTS
+    from domain.secret_policy import SecretPolicy
 
     choices = chosen()
     preconditions = dict(_stream_version(text) for text in expected)
-    events = read_events(_standard_input())
+    policy = SecretPolicy("replace" if redact else "refuse", frozenset(allowed))
+    events = _without_secrets(read_events(_standard_input()), policy)
     if dry_run:
         rows = [preview(index, event) for index, event in enumerate(events)]
         show(rows, {"stream": "STREAM", "type": "TYPE", "contents": "CONTENTS", "id": "ID"})
@@ -148,6 +158,19 @@ def replay_command(project: str | None, at: int | None, file: Path | None) -> No
                 _copy(lines, upto, opened, progress)
             part.replace(file)
             remark(f"{upto} events of {slug} written to {file}")
+
+
+def _without_secrets(
+    events: "Iterator[dict[str, object]]", policy: "SecretPolicy"
+) -> "Iterator[dict[str, object]]":
+    from app.cli.output import warn
+    from app.event_input import without_secrets
+
+    for index, event in enumerate(events):
+        clean, redactions = without_secrets(index, event, policy)
+        for one in redactions:
+            warn(f"replaced a secret at {one.pointer}: {one.rule}")
+        yield clean
 
 
 def _print(event: "ShownEvent", choices: Choices) -> None:

@@ -49,7 +49,7 @@ Exit codes:
   0    done
   1    unexpected: please report it
   2    wrong usage or input
-  3    verification failed or incomplete
+  3    verification failed or incomplete, or a gate does not hold
   4    not authenticated, or not allowed
   5    not found, or erased
   6    conflict: a stale version, or it exists already
@@ -63,10 +63,14 @@ HINTS: Mapping[str, str] = {
     "server-unreachable": "Does it run? `deedbook up` starts one here; --url names another.",
     "project-not-found": "`deedbook project list` shows what there is.",
     "artifact-not-found": "`deedbook artifact list` shows what there is.",
+    "run-not-found": "`deedbook run list` shows what there is; --run names another.",
+    "approval-missing": "`deedbook record approval request --scope …` asks for one.",
+    "run-incomplete": "`deedbook run status` shows what is open.",
     "version-conflict": "Somebody was faster: read the latest version, then repeat with it.",
     "project-exists": "Choose another slug, or use the project that is there.",
     "position-in-the-future": "Leave --at away to mean the newest position.",
     "digest-mismatch": "The bytes were changed on the way; repeat the command.",
+    "secret-detected": "`deedbook secrets scan` names every place; --redact replaces, if it may.",
     "database-unavailable": "Repeating is safe; `deedbook doctor` says more.",
 }
 

@@ -7,6 +7,8 @@ import click
 from app.cli.choices import Group, chosen
 
 Members = dict[str, object]
+SHOWN_REDACTIONS = 50
+"""More are counted, not named."""
 
 
 @click.group("import", cls=Group)
@@ -22,7 +24,8 @@ def import_git_command(path: Path, create: bool, dry_run: bool) -> None:
     """Import the git repository at PATH (here, if left away) into the project.
 
     Every commit becomes a PATCHSET, every version of every Markdown document an artifact. Repeat it
-    as often as you like: what is recorded already is left alone.
+    as often as you like: what is recorded already is left alone. What looks like a secret is replaced
+    before it leaves this machine, and its place is said.
     """
     from app.cli.output import remark, show, warn
     from app.git_import import import_git
@@ -39,6 +42,12 @@ def import_git_command(path: Path, create: bool, dry_run: bool) -> None:
         warn("The clone is shallow: what is older than it holds is not imported.")
     for one in report.skipped:
         warn(f"skipped {one.path or 'the patch set'} at {one.commit[:12]}: {one.reason}")
+    for part in report.redacted[:SHOWN_REDACTIONS]:
+        place = part.path or "the commit itself"
+        warn(f"replaced {', '.join(part.rules)} in {place} at {part.commit[:12]}")
+    if report.redacted:
+        secrets = sum(len(part.rules) for part in report.redacted)
+        warn(f"{secrets} secrets were replaced, in {len(report.redacted)} versions: revoke them.")
     show(
         [{"kind": kind, "versions": count} for kind, count in report.versions.items()],
         {"kind": "KIND", "versions": "VERSIONS"},

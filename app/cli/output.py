@@ -113,7 +113,7 @@ def _cell(value: object) -> str:
         case str():
             text = printable(value).replace("\n", " ")
         case list() | tuple():
-            text = ", ".join(_cell(item) for item in value)
+            text = ", ".join(_cell(item) for item in value) or "-"
         case bool():
             text = "yes" if value else "no"
         case int():

@@ -12,3 +12,14 @@ def new_id() -> str:
     value = (value & ~(0xF << 76)) | (7 << 76)
     value = (value & ~(0x3 << 62)) | (2 << 62)
     return str(uuid.UUID(int=value))
+
+
+def new_word(length: int = 6) -> str:
+    """A short random word of letters and digits that are hard to take for each other."""
+    letters = "23456789abcdefghjkmnpqrstuvwxyz"
+    return "".join(letters[byte % len(letters)] for byte in os.urandom(length))
+
+
+def today() -> str:
+    """The date in UTC as part of a readable id, such as `261125`."""
+    return time.strftime("%y%m%d", time.gmtime())

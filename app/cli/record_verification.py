@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app.cli.choices import Command, chosen
+from app.cli.run_choice import chosen_run, run_option
 
 if TYPE_CHECKING:
     from app.record_verification import ReportFile
@@ -19,7 +20,7 @@ CATEGORIES = ("lint", "typecheck", "test", "build", "migrations", "security", "o
 
 @click.command("verification", cls=Command)
 @click.argument("files", nargs=-1, metavar="[FILE]...")
-@click.option("--run", "run_id", metavar="ID", help="The run that this belongs to.")
+@run_option
 @click.option("--name", metavar="NAME", help="What the check is called; else as its tool.")
 @click.option("--category", type=click.Choice(CATEGORIES), help="Else as the format says.")
 @click.option("--format", "format_name", type=click.Choice(FORMATS), help="Else told by the bytes.")
@@ -54,17 +55,15 @@ def verification_command(
 
     Reads JUnit XML, SARIF 2.1.0, and the own formats of pytest (pytest-json-report), ruff, mypy,
     tsc and ESLint. Each file gives a check, each run of a SARIF log one. What was counted is
-    recorded, with the gravest findings, and the files as they are. Without a FILE, --exit-code says
+    recorded, with the gravest findings, and the files, with any secret in them replaced. Without a FILE, --exit-code says
     how the check ended.
     """
     from adapters.git_here import look_around
     from app.cli.output import remark, show, warn
     from app.cli.randomness import new_id
+    from app.cli.recording import warn_of_replaced
     from app.record_verification import Stated, prepare, send
 
-    choices = chosen()
-    if run_id is None and not dry_run:
-        raise click.UsageError("Which run? Name it with --run.")
     here = look_around(Path.cwd())
     stated = Stated(
         name=name,
@@ -79,6 +78,7 @@ def verification_command(
     folders += [*([here.root] if here.root else []), str(Path.cwd())]
     read = [_file(one) for one in files]
     prepared = prepare(read, stated, format_name=format_name, roots=folders)
+    warn_of_replaced(prepared.replaced)
     rows = [_row(check) for check in prepared.data.checks]
     columns = {"name": "CHECK", "category": "CATEGORY", "result": "RESULT", "counts": "COUNTS"}
     for check in prepared.report.checks:
@@ -89,10 +89,9 @@ def verification_command(
         show(rows, columns)
         remark(f"{prepared.report.result}: would be recorded; nothing was.")
         return
-    assert run_id is not None
-    slug = choices.named_project()
-    with choices.client() as client:
-        answer = send(client, slug, run_id, prepared, new_id)
+    with chosen_run(run_id) as chosen_one:
+        slug = chosen_one.project
+        answer = send(chosen_one.client, slug, chosen_one.run, prepared, new_id)
     show(rows, columns)
     [event] = answer.events
     remark(f"{prepared.report.result}: recorded at position {event.position} of {slug}.")

@@ -1,6 +1,5 @@
 """The first word of the command line: finds the command, runs it, and says how it ended."""
 
-import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -8,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import click
 
 from app.cli import failure
-from app.cli.choices import Choices, Group, global_options
+from app.cli.choices import Choices, global_options
+from app.cli.lazy_group import LazyGroup
 from domain.errors import DeedbookError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -19,6 +19,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "doctor": ("operations", "Examine this ledger and say what is wrong."),
     "project": ("projects", "Open, list and change projects."),
     "artifact": ("artifacts", "Write and read artifacts."),
+    "run": ("run", "Begin, watch and finish an implementation run."),
+    "record": ("record", "Record what is done in a run."),
+    "check": ("check", "Check that the gates of a run hold."),
+    "policy": ("policy", "Show or set what the project demands of its runs."),
     "append": ("events", "Append events from standard input."),
     "log": ("events", "Show the audit trail."),
     "replay": ("events", "Write the stored events up to a position."),
@@ -29,32 +33,15 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "verify-proof": ("checkpoints", "Check the proof of one event, offline."),
     "key": ("keys", "Show the key that signs checkpoints."),
     "import": ("imports", "Import a git repository, or an export."),
+    "secrets": ("secrets", "Look for secrets in files or in a git history."),
     "token": ("tokens", "Make, list and revoke API tokens."),
     "completion": ("completion", "Print the completion script of a shell."),
 }
 """Name → file in this folder, and the line for --help: so that --help imports nothing."""
 
 
-class Root(Group):
-    """The commands of `COMMANDS`, each imported when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
-        """The commands, in the order of a person's day."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 -- click's signature
-        """Import the one asked for."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"app.cli.{COMMANDS[cmd_name][0]}")
-        command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+class Root(LazyGroup):
+    """The commands of `COMMANDS`, with the exit codes below."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
         """The exit codes, as they stand in `failure`."""
@@ -71,6 +58,7 @@ def _version(context: click.Context, _parameter: click.Parameter, value: bool) -
 
 
 root = Root(
+    COMMANDS,
     name="deedbook",
     help="An event-sourced audit ledger for software delivery.",
     no_args_is_help=True,

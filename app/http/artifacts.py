@@ -19,6 +19,7 @@ from domain.digest import parse_digest
 from domain.errors import Invalid, Malformed, NotFound
 from domain.events import Content, Source
 from domain.log import Receipt
+from domain.secret_places import Redaction
 
 endpoints = Endpoints("artifacts")
 
@@ -55,7 +56,10 @@ class NewVersion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
-    """A version as written; `written` is false when it was the latest one already."""
+    """A version as written; `written` is false when it was the latest one already.
+
+    `redactions` say where a secret was replaced, if any was.
+    """
 
     kind: str
     key: str
@@ -66,6 +70,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     leaf_hash: str | None = None
     written: bool = True
     replayed: bool = False
+    redactions: tuple[Redaction, ...] = ()
 
 
 class ArtifactPage(msgspec.Struct, frozen=True):
@@ -399,6 +404,7 @@ def _written(call: Call[NoQuery, NewVersion], receipt: Receipt) -> Response:
             size_bytes=found.size_bytes,
             leaf_hash="sha256:" + entry.leaf.hex(),
             replayed=receipt.replayed,
+            redactions=receipt.redactions,
         ),
         200 if receipt.replayed else 201,
         {

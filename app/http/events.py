@@ -20,6 +20,7 @@ from domain.digest import format_digest
 from domain.errors import DeedbookError, Invalid, Malformed, TooLarge
 from domain.log import MAX_BATCH_EVENTS, Receipt
 from domain.names import parse_stream
+from domain.secret_places import Redaction
 
 endpoints = Endpoints("events")
 
@@ -67,13 +68,17 @@ class AppendedEvent(msgspec.Struct, frozen=True):
     leaf_hash: str
 
 
-class Appended(msgspec.Struct, frozen=True):
-    """The answer to an append; `replayed`: it had been recorded before."""
+class Appended(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer to an append; `replayed`: it had been recorded before.
+
+    `redactions` say where a secret was replaced, if any was.
+    """
 
     first_position: int
     last_position: int
     replayed: bool
     events: tuple[AppendedEvent, ...]
+    redactions: tuple[Redaction, ...] = ()
 
 
 class EventPage(msgspec.Struct, frozen=True):
@@ -174,6 +179,7 @@ APPEND_PROBLEMS = (
     "blob-not-found",
     "content-erased",
     "citation-unresolved",
+    "secret-detected",
     "batch-too-large",
     "body-too-large",
     "event-too-large",
@@ -354,6 +360,7 @@ def appended(call: Call[NoQuery, object], receipt: Receipt) -> Response:
                 )
                 for one in receipt.entries
             ),
+            receipt.redactions,
         ),
         200 if receipt.replayed else 201,
         {

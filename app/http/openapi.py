@@ -271,6 +271,7 @@ STATUSES: Mapping[str, int] = {
     "digest-mismatch": 422,
     "blob-not-found": 422,
     "citation-unresolved": 422,
+    "secret-detected": 422,
     "float-not-allowed": 422,
     "nul-character": 422,
     "idempotency-key-reused": 422,

@@ -46,7 +46,7 @@ def get_policy(call: Call[At, None]) -> Response:
     scope="admin",
     accepted=json_body(PolicyChange),
     answers={200: Policy},
-    problems=("project-not-found", "version-conflict", "validation-failed"),
+    problems=("project-not-found", "version-conflict", "validation-failed", "secret-detected"),
     headers=("If-Match", "Idempotency-Key"),
 )
 def change_policy(call: Call[None, PolicyChange]) -> Response:

@@ -72,7 +72,7 @@ def list_projects(call: Call[Paging, None]) -> Response:
     scope="admin",
     accepted=json_body(NewProject),
     answers={201: Project, 200: Project},
-    problems=("project-exists", "validation-failed", "idempotency-key-reused"),
+    problems=("project-exists", "validation-failed", "secret-detected", "idempotency-key-reused"),
     headers=("Idempotency-Key",),
 )
 def create_project(call: Call[None, NewProject]) -> Response:
@@ -114,7 +114,7 @@ def get_project(call: Call[At, None]) -> Response:
     scope="admin",
     accepted=json_body(ProjectChange),
     answers={200: Project},
-    problems=("project-not-found", "version-conflict", "validation-failed"),
+    problems=("project-not-found", "version-conflict", "validation-failed", "secret-detected"),
     headers=("If-Match", "Idempotency-Key"),
 )
 def change_project(call: Call[None, ProjectChange]) -> Response:
