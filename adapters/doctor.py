@@ -1,8 +1,8 @@
 """Examines a whole ledger, row by row, and names the place of whatever is not as it must be.
 
 What it cannot see: newest events that were cut off together with the frontier, or a log that was
-written anew from the first event on. Then everything fits together; only a root, seal or export that
-has left the ledger contradicts it.
+written anew from the first event on, if the checkpoints of it are taken out too. Then everything fits
+together; only a checkpoint, root, seal or export that has left the ledger contradicts it.
 """
 
 from collections.abc import Iterable, Iterator

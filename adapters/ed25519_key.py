@@ -118,6 +118,7 @@ def make_key(file: Path) -> bool:
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
     unfinished = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+    made = False
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -126,7 +127,9 @@ def make_key(file: Path) -> bool:
                 opened.write(pem)
                 opened.flush()
                 os.fsync(opened.fileno())
-            os.link(unfinished, file)
+            with contextlib.suppress(FileExistsError):
+                os.link(unfinished, file)
+                made = True
         finally:
             with contextlib.suppress(OSError):
                 unfinished.unlink()
@@ -135,11 +138,9 @@ def make_key(file: Path) -> bool:
             os.fsync(folder)  # or a power cut takes the name, after a checkpoint was signed with it
         finally:
             os.close(folder)
-    except FileExistsError:
-        return False
     except OSError as error:
         raise _unusable(file, error.strerror or str(error)) from None
-    return True
+    return made
 
 
 def _unusable(file: Path, why: str) -> Unavailable:

@@ -182,6 +182,21 @@ def test_no_wrong_proof_is_handed_out(ledger: Ledger, database_url: str) -> None
     assert caught.value.code == "tree-damaged"
 
 
+def test_nodes_can_be_made_again_from_the_leaves(ledger: Ledger, database_url: str) -> None:
+    grow(ledger, 40)
+    ledger.checkpoints.latest("alpha")
+    grow(ledger)
+    with psycopg.connect(database_url) as connection:
+        tamper(
+            connection,
+            sql.SQL("DELETE FROM tree_node"),
+            sql.SQL("UPDATE tracking SET position = 0"),
+        )
+    assert ledger.checkpoints.latest("alpha").size == 42
+    ledger.checkpoints.inclusion("alpha", 40)
+    assert places(database_url) == []
+
+
 def test_checkpoints_and_keys_are_append_only_even_for_their_owner(
     ledger: Ledger, database_url: str
 ) -> None:

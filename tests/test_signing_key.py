@@ -89,6 +89,7 @@ def pem(encryption: KeySerializationEncryption) -> bytes:
             Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
         ),
     ],
+    ids=["nothing", "words", "with a password", "cut short", "another kind"],
 )
 def test_what_is_no_such_key_is_refused_and_never_repeated(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "log.key"
