@@ -2,7 +2,9 @@
 
 import hashlib
 import io
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import httpx2
 import msgspec
 import pytest
 
+from app import runs
 from domain.audit_bundle import read_audit_bundle
 from domain.canonical import write
 from domain.digest import digest_of
@@ -431,3 +434,21 @@ def test_the_exports_hold_the_run_with_what_it_refers_to(
     for line in alone.read(f"{folder}/data/events.jsonl").splitlines():
         place = msgspec.json.decode(line)["position"]
         assert leaves[place - 1].decode() == hashlib.sha256(b"\0" + line).hexdigest()
+
+
+def test_whoever_writes_the_audit_bundle_at_once_writes_it_once(
+    http: httpx2.Client, project: str, run: str, served: Served
+) -> None:
+    together = threading.Barrier(8)
+
+    def write_it(_number: int) -> tuple[int, bool]:
+        together.wait(30)
+        found = runs.write_audit_bundle(served.ledger, project, "r1", actor="user:ada")
+        return found.version, found.written
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(write_it, range(8)))
+    assert {version for version, _ in found} == {1}
+    assert sum(written for _, written in found) == 1
+    history = http.get(f"/v1/projects/{project}/artifacts/IMPLEMENTATION_AUDIT_BUNDLE/r1/versions")
+    assert len(history.json()["versions"]) == 1
