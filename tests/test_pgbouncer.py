@@ -16,7 +16,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from adapters.postgres_checkpoints import PostgresCheckpoints
 from adapters.postgres_uploads import PostgresUploads
+from app.checkpoints import Checkpoints
 from domain.errors import StaleVersion
 from domain.log import Receipt
 from tests.cutting_proxy import cutting_proxy
@@ -30,6 +32,7 @@ from tests.log_samples import (
     open_log,
     writing,
 )
+from tests.note_samples import published_signer
 
 PROGRAM = shutil.which("pgbouncer")
 PORT = 6432
@@ -162,6 +165,18 @@ def test_repeats_conflicts_and_uploads_are_as_without_a_pooler(opened: Opened) -
     opened.log.append(checking("alpha"))
     assert b"".join(opened.log.lines("alpha", 0, 3)).count(b"\n") == 3
     check_log(opened, "alpha")
+
+
+def test_a_log_is_signed_and_its_proofs_are_made_through_the_pooler(opened: Opened) -> None:
+    for index in range(20):
+        opened.log.append(writing("alpha", "a", str(index).encode()))
+    checkpoints = Checkpoints(PostgresCheckpoints(opened.pool), published_signer())
+
+    assert checkpoints.latest("alpha").size == 21
+    assert checkpoints.sign_now("alpha")
+    for position in (1, 17, 21):
+        checkpoints.inclusion("alpha", position)
+    checkpoints.consistency("alpha", 16)
 
 
 def test_no_setting_is_left_behind_on_a_server_connection(opened: Opened) -> None:
