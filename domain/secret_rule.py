@@ -34,6 +34,7 @@ _NAME = re.compile(r"^(?:\(\?i\))?(?:\(\?i:)?\(\?:(.*?)\)\(\?:\[ \\t")
 _END = r"""(?:[\x60'"\s;]|\\[nr]|$)"""
 _OUR_END = r"(?![\w+/=(-]|\.\w)"
 _TAG = 4  # a keyword so short is a token's own prefix
+_HEXADECIMAL = re.compile(rb"[0-9a-f]+")
 _COMMON = frozenset({b"live_", b"test_", b"live_pub", b"test_pub", b"_pub"})
 
 
@@ -71,16 +72,20 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuleSet(msgspec.Struct, frozen=True):
-    """Rules by the keywords that lead to them.
+    """Rules by the keywords that lead to them; what finds these is for text in lower case.
 
     Attributes:
         tokens: Finds a keyword that is a part of the secret itself.
-        by_token: The rules to try at what `tokens` found, in lower case.
+        plain: Finds those that are letters and digits only, which takes a fraction of the time.
+        hexadecimal: Those that can stand in hexadecimal digits.
+        by_token: The rules to try at what these found.
         names: Finds a name that stands before a secret; `by_name` likewise.
     """
 
     rules: tuple[Rule, ...]
     tokens: re.Pattern[bytes]
+    plain: re.Pattern[bytes]
+    hexadecimal: tuple[bytes, ...]
     by_token: dict[bytes, tuple[Rule, ...]]
     names: re.Pattern[bytes]
     by_name: dict[bytes, tuple[Rule, ...]]
@@ -109,7 +114,17 @@ def read_rule_set(document: Mapping[str, object], further: tuple[Rule, ...] = ()
         for word in rule.keywords - (_COMMON if rule.named else frozenset()):
             if word not in beside or len(word) >= _LONG_NAME:
                 tokens.setdefault(word, []).append(rule)
-    return RuleSet(rules, *_index(tokens), *_index(names))
+    by_token, by_name = _index(tokens), _index(names)
+    plain = frozenset(word for word in by_token if word.isalnum())
+    return RuleSet(
+        rules=rules,
+        tokens=re.compile(trie(frozenset(by_token))),
+        plain=re.compile(trie(plain)),
+        hexadecimal=tuple(sorted(word for word in plain if _HEXADECIMAL.fullmatch(word))),
+        by_token=by_token,
+        names=re.compile(trie(frozenset(by_name))),
+        by_name=by_name,
+    )
 
 
 def _beside(rule: Rule) -> frozenset[bytes]:
@@ -136,13 +151,10 @@ def _is_one_of(names: str, word: str) -> bool:
     return re.match(f"(?i:{names})", word) is not None
 
 
-def _index(
-    found: dict[bytes, list[Rule]],
-) -> tuple[re.Pattern[bytes], dict[bytes, tuple[Rule, ...]]]:
-    """The search for the words; one that begins another stands for that one too."""
-    pattern = re.compile(b"(?i:" + trie(frozenset(found)) + b")")
+def _index(found: dict[bytes, list[Rule]]) -> dict[bytes, tuple[Rule, ...]]:
+    """The rules by keyword; a keyword that begins another stands for that one too."""
     shortest = {word for word in found if not any(word[:n] in found for n in range(1, len(word)))}
-    return pattern, {
+    return {
         short: tuple(
             {
                 rule.id: rule

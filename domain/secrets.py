@@ -34,6 +34,9 @@ _ROW = b"x" * LEAST_RUN
 _DIGEST = re.compile(
     rb"[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 )
+_HEXADECIMAL = re.compile(rb"[0-9a-f]+")
+_MARK = re.compile(rb"[^0-9a-z+/=@\\]")
+_IN_WORDS = frozenset({b".", b"~"})  # joints that a keyword can have in it
 _NUMERAL = re.compile(rb"[0-9]")
 # Drawn at random though without a digit: long, its letters changing their case, or longer than words.
 _MIXED = re.compile(rb"[a-z_-]*[A-Z]+[a-z_-]+[A-Z]|(?=[A-Za-z_-]{32})[A-Z_-]*[a-z_-]*\Z")
@@ -80,14 +83,16 @@ def redact_text(text: str, rules: RuleSet) -> tuple[str, list[Finding]]:
 
 
 def _find(raw: bytes, rules: RuleSet, *, json: bool) -> list[Finding]:
-    found = [*shapes(raw, raw.lower(), json=json), *_by_rule(raw, rules)]
+    lower = raw.lower()
+    found = [*shapes(raw, lower, json=json), *_by_rule(raw, lower, rules)]
     return distinct(found) if found else found
 
 
-def _by_rule(raw: bytes, rules: RuleSet) -> Iterator[Finding]:
+def _by_rule(raw: bytes, lower: bytes, rules: RuleSet) -> Iterator[Finding]:
     row = raw.translate(_RUN)
     searched: dict[str, int] = {}
     words: set[bytes] = set()  # seen, and nothing but words
+    looked = 0  # up to here, every keyword was found already
     start = row.find(_ROW)
     while start >= 0:
         end = row.find(b" ", start, start + _WINDOW)
@@ -98,25 +103,48 @@ def _by_rule(raw: bytes, rules: RuleSet) -> Iterator[Finding]:
         elif _NUMERAL.search(run) or (len(run) >= _MIXED_BYTES and _MIXED.match(run)):
             joined = _JOINED_BACK if raw[start - 1 : start] in _JOINTS else 0
             if not _DIGEST.fullmatch(raw, start, end):
-                for hit in rules.tokens.finditer(raw, max(0, start - joined), end):
-                    yield from _of_token(raw, hit, start, rules, searched)
+                begin = max(start - joined, min(looked, start))
+                # A text without a break is cut into windows, and a keyword may lie on the cut.
+                stop = end + _JOINED_BACK if row[end : end + 1] == b"x" else end
+                for word, at in _keywords(lower, begin, start, stop, rules):
+                    yield from _of_token(raw, word, at, start, rules, searched)
+                looked = end if raw[end : end + 1] not in _IN_WORDS else end - _JOINED_BACK
             if _OPERATOR.search(raw, max(0, start - _NEAR - joined), start):
-                yield from _named(raw, start - joined, start, end, rules)
-        elif first := rules.tokens.match(raw, start):
-            yield from _of_token(raw, first, start, rules, searched)
+                yield from _named(raw, lower, start - joined, start, end, rules)
+        elif first := rules.tokens.match(lower, start):
+            yield from _of_token(raw, first[0], start, start, rules, searched)
         else:
             words.add(run)
         start = row.find(_ROW, end)
 
 
+def _keywords(
+    lower: bytes, begin: int, start: int, end: int, rules: RuleSet
+) -> Iterator[tuple[bytes, int]]:
+    """The keywords in a run, or before it from `begin` on, and where each is.
+
+    Most long runs are digests and packed bytes: they are spared the words that cannot be in them.
+    """
+    if begin == start and _HEXADECIMAL.fullmatch(lower, start, end):
+        for word in rules.hexadecimal:
+            at = lower.find(word, start, end)
+            while at >= 0:
+                yield word, at
+                at = lower.find(word, at + len(word), end)
+        return
+    pattern = rules.tokens if _MARK.search(lower, begin, end) else rules.plain
+    for hit in pattern.finditer(lower, begin, end):
+        yield hit[0], hit.start()
+
+
 def _of_token(
-    raw: bytes, hit: re.Match[bytes], start: int, rules: RuleSet, searched: dict[str, int]
+    raw: bytes, word: bytes, at: int, start: int, rules: RuleSet, searched: dict[str, int]
 ) -> Iterator[Finding]:
     """What rules find to which a keyword leads that is in a run, or a little before it.
 
     `searched` says how far each rule has come: no place is searched by it again and again.
     """
-    for rule in rules.by_token[hit[0].lower()]:
+    for rule in rules.by_token[word]:
         if start < searched.get(rule.id, 0):
             continue
         extent = _EXTENT.match(raw, start, start + _WINDOW)
@@ -124,18 +152,20 @@ def _of_token(
         if rule.named or _OVER_LINES in rule.pattern:
             stop = min(len(raw), start + _NAMED_WINDOW)
         searched[rule.id] = stop if stop < start + _WINDOW else start + _STEP
-        yield from _matches(raw, rule, max(0, min(start, hit.start()) - _BEGIN_BACK), stop)
+        yield from _matches(raw, rule, max(0, min(start, at) - _BEGIN_BACK), stop)
 
 
-def _named(raw: bytes, first: int, start: int, end: int, rules: RuleSet) -> Iterator[Finding]:
+def _named(
+    raw: bytes, lower: bytes, first: int, start: int, end: int, rules: RuleSet
+) -> Iterator[Finding]:
     """What rules find that go by a name before the value that a run is a part of.
 
     The value begins between `first` and `start`, where the run does.
     """
     begin = max(0, first - _NAME_BACK)
     begin = max(begin, raw.rfind(b"\n", begin, max(0, first - _NEAR)) + 1)
-    for hit in rules.names.finditer(raw, begin, start):
-        for rule in rules.by_name[hit[0].lower()]:
+    for hit in rules.names.finditer(lower, begin, start):
+        for rule in rules.by_name[hit[0]]:
             if rule.named:
                 match = rule.compiled.match(raw, hit.start(), min(len(raw), start + _NAMED_WINDOW))
                 found = match and _finding(raw, rule, match)

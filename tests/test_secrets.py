@@ -334,3 +334,13 @@ def test_no_text_takes_long() -> None:
     find(b"a1" * 256 * 1024, RULES)
     # A quadratic search of one of them alone would take minutes.
     assert time.process_time() - started < 60
+
+
+@pytest.mark.parametrize("edge", [b".", b"-"])
+@pytest.mark.parametrize("before", [0, 1, 4_090, 4_093, 4_094, 4_095, 4_096, 8_190, 8_194, 12_287])
+def test_a_token_is_found_wherever_it_lies_in_a_text_without_a_break(
+    before: int, edge: bytes
+) -> None:
+    token = b"dbk_" + b"aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5"
+    raw = b"q1" * (before // 2) + b"q" * (before % 2) + edge + token + edge + b"q1" * 4_500
+    assert [one.rule for one in find(raw, secret_rules())] == ["deedbook-token"]
