@@ -19,7 +19,7 @@ from domain.secret_names import is_placeholder, is_secret_name
 from domain.secret_places import redact_value
 from domain.secret_rule import Rule
 from domain.secret_syntax import python_pattern
-from domain.secrets import OVERLAP_BYTES, PIECE_BYTES, find, redact, redact_text
+from domain.secrets import OVERLAP_BYTES, PIECE_BYTES, entropy, find, redact, redact_text
 from tests.secret_samples import planted
 
 RULES = secret_rules()
@@ -344,3 +344,17 @@ def test_a_token_is_found_wherever_it_lies_in_a_text_without_a_break(
     token = b"dbk_" + b"aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5"
     raw = b"q1" * (before // 2) + b"q" * (before % 2) + edge + token + edge + b"q1" * 4_500
     assert [one.rule for one in find(raw, secret_rules())] == ["deedbook-token"]
+
+
+def test_no_rule_knows_a_long_token_of_hexadecimal_digits() -> None:
+    # So that a rule set that does is noticed: such runs are passed by.
+    rules = secret_rules()
+    reached = {rule.id: rule for word in rules.hexadecimal for rule in rules.by_token[word]}
+    for word in rules.hexadecimal:
+        for size in (65, 66, 80, 128, 4_096):
+            digits = random.Random(size).randbytes(size).hex().encode()
+            raw = (word + digits)[:size]
+            for spelled in (raw, raw.upper(), raw.replace(word, word.upper(), 1)):
+                for rule in reached.values():
+                    for match in rule.compiled.finditer(spelled):
+                        assert entropy(match[0]) <= rule.entropy, rule.id
