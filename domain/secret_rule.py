@@ -35,6 +35,7 @@ _END = r"""(?:[\x60'"\s;]|\\[nr]|$)"""
 _OUR_END = r"(?![\w+/=(-]|\.\w)"
 _TAG = 4  # a keyword so short is a token's own prefix
 _HEXADECIMAL = re.compile(rb"[0-9a-f]+")
+_ENDLESS = re.compile(r"[]\w)](?:[+*]|\{\d+,\})")
 _COMMON = frozenset({b"live_", b"test_", b"live_pub", b"test_pub", b"_pub"})
 
 
@@ -78,6 +79,7 @@ class RuleSet(msgspec.Struct, frozen=True):
         tokens: Finds a keyword that is a part of the secret itself.
         plain: Finds those that are letters and digits only, which takes a fraction of the time.
         hexadecimal: Those that can stand in hexadecimal digits.
+        endless: Those of them with a rule whose token may be of any length.
         by_token: The rules to try at what these found.
         names: Finds a name that stands before a secret; `by_name` likewise.
     """
@@ -86,6 +88,7 @@ class RuleSet(msgspec.Struct, frozen=True):
     tokens: re.Pattern[bytes]
     plain: re.Pattern[bytes]
     hexadecimal: tuple[bytes, ...]
+    endless: tuple[bytes, ...]
     by_token: dict[bytes, tuple[Rule, ...]]
     names: re.Pattern[bytes]
     by_name: dict[bytes, tuple[Rule, ...]]
@@ -116,11 +119,17 @@ def read_rule_set(document: Mapping[str, object], further: tuple[Rule, ...] = ()
                 tokens.setdefault(word, []).append(rule)
     by_token, by_name = _index(tokens), _index(names)
     plain = frozenset(word for word in by_token if word.isalnum())
+    hexadecimal = tuple(sorted(word for word in plain if _HEXADECIMAL.fullmatch(word)))
     return RuleSet(
         rules=rules,
         tokens=re.compile(trie(frozenset(by_token))),
         plain=re.compile(trie(plain)),
-        hexadecimal=tuple(sorted(word for word in plain if _HEXADECIMAL.fullmatch(word))),
+        hexadecimal=hexadecimal,
+        endless=tuple(
+            word
+            for word in hexadecimal
+            if any(_ENDLESS.search(rule.pattern) for rule in by_token[word])
+        ),
         by_token=by_token,
         names=re.compile(trie(frozenset(by_name))),
         by_name=by_name,

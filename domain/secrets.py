@@ -35,7 +35,7 @@ _DIGEST = re.compile(
     rb"[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 )
 _HEXADECIMAL = re.compile(rb"[0-9a-f]+")
-_LONGEST_HEXADECIMAL = 64  # no rule knows a token of hexadecimal digits that is longer
+_LONGEST_HEXADECIMAL = 64  # a longer one is known by rules without a limit only
 _MARK = re.compile(rb"[^0-9a-z+/=@\\]")
 _IN_WORDS = frozenset({b".", b"~"})  # joints that a keyword can have in it
 _NUMERAL = re.compile(rb"[0-9]")
@@ -127,9 +127,8 @@ def _keywords(
     Most long runs are digests and packed bytes: they are spared the words that cannot be in them.
     """
     if begin == start and _HEXADECIMAL.fullmatch(lower, start, end):
-        if end - start > _LONGEST_HEXADECIMAL:
-            return
-        for word in rules.hexadecimal:
+        long = end - start > _LONGEST_HEXADECIMAL
+        for word in rules.endless if long else rules.hexadecimal:
             at = lower.find(word, start, end)
             while at >= 0:
                 yield word, at
