@@ -277,9 +277,9 @@ def test_absolute_paths_are_those_below_the_repository_here_or_the_folders_named
     monkeypatch.chdir(repository / "deep")
     line = b'{"file":"%s","line":1,"column":0,"message":"m","severity":"error"}'
     assert "FAILED" in typed("--dry-run", "-", given=line % bytes(repository / "a.py"))
-    words = ("--dry-run", "--root", "../../elsewhere", "--root", "C:\\work", "-")
+    words = ("--dry-run", "--root", "../../elsewhere", "--root", "C:\\build", "-")
     assert "FAILED" in typed(*words, given=line % bytes(tmp_path / "elsewhere" / "a.py"))
-    assert "FAILED" in typed(*words, given=line % b"C:/work/a.py")
+    assert "FAILED" in typed(*words, given=line % b"C:/build/a.py")
     with pytest.raises(Invalid):
         typed("--dry-run", "-", given=line % bytes(tmp_path / "elsewhere" / "a.py"))
 

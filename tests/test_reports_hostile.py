@@ -1,7 +1,6 @@
 """Reports that are hostile, broken or not what they say: one clear problem each, and never a crash."""
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -67,10 +66,9 @@ def refused(raw: bytes, format_name: str | None = None) -> DeedbookError:
     ],
     ids=range(17),
 )
+@pytest.mark.timeout(60)  # what is not refused early would take far longer
 def test_hostile_or_broken_xml_is_refused_at_once(raw: bytes, said: str) -> None:
-    started = time.monotonic()
     error = refused(raw)
-    assert time.monotonic() - started < 5
     assert isinstance(error, Invalid)
     assert error.code == "report-malformed"
     assert "JUnit" in error.detail

@@ -160,6 +160,7 @@ def test_a_download_may_be_left_early_and_the_connection_is_free(store: Store) -
         pieces = store.blob.pieces("a/b/c")
         next(pieces)
         pieces.close()  # type: ignore[attr-defined] # a generator
+    assert read(store, "a/b/c") == bytes(1_000_000)
 
 
 def test_a_wrong_token_is_said(store: Store) -> None:

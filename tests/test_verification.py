@@ -215,7 +215,7 @@ def test_a_summary_is_the_check_without_its_findings() -> None:
     assert MAX_CHECKS * len(msgspec.json.encode(largest)) < 50_000  # all of them fit in one event
 
 
-ROOTS = ("/home/ada/work", "C:\\work")
+ROOTS = ("/home/ada/work", "C:\\build")
 
 
 @pytest.mark.parametrize(
@@ -225,8 +225,8 @@ ROOTS = ("/home/ada/work", "C:\\work")
         ("./src//a.py", "src/a.py"),
         (".\\src\\a.ts", "src/a.ts"),
         ("/home/ada/work/src/a.py", "src/a.py"),
-        ("C:\\work\\src\\a.ts", "src/a.ts"),
-        ("C:/work/src/a.ts", "src/a.ts"),
+        ("C:\\build\\src\\a.ts", "src/a.ts"),
+        ("C:/build/src/a.ts", "src/a.ts"),
         ("å/日本 1.md", "å/日本 1.md"),
         ("..a/b..", "..a/b.."),
         ("app/[id]/page.tsx", "app/[id]/page.tsx"),
