@@ -8,7 +8,8 @@ import logging
 
 from psycopg_pool import ConnectionPool
 
-from adapters.ed25519_key import FileSigner, key_file, make_key, open_key
+from adapters.ed25519_key import FileSigner, make_key, open_key
+from adapters.key_file import key_file
 from adapters.postgres_log_keys import current_key, register_key
 from domain.errors import Conflict, NotFound
 

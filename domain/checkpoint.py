@@ -1,12 +1,11 @@
 """Checkpoints (C2SP tlog-checkpoint): a log's origin, size and root, as the text that is signed."""
 
-import base64
-import binascii
 import re
 from collections.abc import Sequence
 
 import msgspec
 
+from domain.base64_text import decode64, encode64
 from domain.errors import Damaged
 from domain.merkle import HASH_BYTES
 from domain.signed_note import NoteKey, Verifier, parse_note, verify_note
@@ -27,7 +26,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 def format_checkpoint(checkpoint: Checkpoint) -> str:
     """The text that is signed: three lines."""
-    root = base64.b64encode(checkpoint.root).decode()
+    root = encode64(checkpoint.root)
     return f"{checkpoint.origin}\n{checkpoint.size}\n{root}\n"
 
 
@@ -71,11 +70,8 @@ def parse_hash(text: str) -> bytes:
     Raises:
         Damaged: `checkpoint-malformed`.
     """
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raw = b""
-    if len(raw) != HASH_BYTES or base64.b64encode(raw).decode() != text:
+    raw = decode64(text)
+    if raw is None or len(raw) != HASH_BYTES:
         raise _bad(f"a hash is not base64 of {HASH_BYTES} bytes")
     return raw
 

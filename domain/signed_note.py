@@ -4,8 +4,6 @@ A reader brings its keys. Signatures by others are kept and mean nothing; one un
 does not hold makes the note bad, whatever else signed it.
 """
 
-import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Sequence
@@ -13,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from domain.base64_text import decode64, encode64
 from domain.errors import Damaged, Malformed
 
 MAX_NOTE_BYTES = 65_536
@@ -57,10 +56,14 @@ class NoteKey(msgspec.Struct, frozen=True):
     public_key: bytes
 
     @property
+    def log_id(self) -> bytes:
+        """The whole hash by which Sigstore's clients know a log: 32 bytes."""
+        return hashlib.sha256(self.name.encode() + b"\n" + ED25519 + self.public_key).digest()
+
+    @property
     def key_id(self) -> bytes:
         """What stands before a signature of this key: a hint, not proof."""
-        told = self.name.encode() + b"\n" + ED25519 + self.public_key
-        return hashlib.sha256(told).digest()[:KEY_ID_BYTES]
+        return self.log_id[:KEY_ID_BYTES]
 
 
 class NoteSignature(msgspec.Struct, frozen=True):
@@ -80,7 +83,7 @@ class SignedNote(msgspec.Struct, frozen=True):
 
 def format_key(key: NoteKey) -> str:
     """The verifier key: name, key id and public key in one word that can be handed on."""
-    encoded = base64.b64encode(ED25519 + key.public_key).decode()
+    encoded = encode64(ED25519 + key.public_key)
     return f"{key.name}+{key.key_id.hex()}+{encoded}"
 
 
@@ -93,7 +96,7 @@ def parse_key(text: str) -> NoteKey:
     found = _KEY.fullmatch(text)
     if found is None:
         raise _bad_key("it is not NAME+ID+KEY")
-    raw = _decode(found[3])
+    raw = decode64(found[3])
     if raw is None or len(raw) != PUBLIC_KEY_BYTES + 1 or raw[:1] != ED25519:
         raise _bad_key("its last part is no Ed25519 key")
     key = NoteKey(found[1], raw[1:])
@@ -110,10 +113,7 @@ def sign(text: str, name: str, signer: Signer) -> SignedNote:
 
 def format_note(note: SignedNote) -> str:
     """The note as it is handed out."""
-    lines = (
-        f"— {one.name} {base64.b64encode(one.key_id + one.signature).decode()}\n"
-        for one in note.signatures
-    )
+    lines = (f"— {one.name} {encode64(one.key_id + one.signature)}\n" for one in note.signatures)
     return f"{note.text}\n{''.join(lines)}"
 
 
@@ -161,21 +161,12 @@ def verify_note(note: SignedNote, keys: Sequence[NoteKey], verify: Verifier) -> 
 
 def _parse_signature(line: str) -> NoteSignature:
     found = _SIGNATURE.fullmatch(line)
-    raw = None if found is None else _decode(found[2])
+    raw = None if found is None else decode64(found[2])
     if found is None or raw is None or _NAME.fullmatch(found[1]) is None:
         raise _bad_note("a line below the blank one is no signature")
     if len(raw) <= KEY_ID_BYTES:
         raise _bad_note("a signature is empty")
     return NoteSignature(found[1], raw[:KEY_ID_BYTES], raw[KEY_ID_BYTES:])
-
-
-def _decode(text: str) -> bytes | None:
-    """The bytes of base64 in its one spelling."""
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except binascii.Error:
-        return None
-    return raw if base64.b64encode(raw).decode() == text else None
 
 
 def _is_text(raw: str) -> bool:

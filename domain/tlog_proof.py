@@ -4,12 +4,12 @@ Each ends with the signed checkpoint that it leads to, so it can be checked offl
 the log's public key.
 """
 
-import base64
 import re
 from collections.abc import Sequence
 
 import msgspec
 
+from domain.base64_text import encode64
 from domain.checkpoint import MAX_SIZE, parse_hash
 from domain.errors import Damaged
 
@@ -85,7 +85,7 @@ def parse_consistency(raw: str) -> ConsistencyProof:
 
 
 def _lines(hashes: Sequence[bytes]) -> str:
-    return "".join(f"{base64.b64encode(one).decode()}\n" for one in hashes)
+    return "".join(f"{encode64(one)}\n" for one in hashes)
 
 
 def _parse(raw: str, first: re.Pattern[str]) -> tuple[int, tuple[bytes, ...], str]:

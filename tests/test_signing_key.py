@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from adapters.ed25519_key import key_file, make_key, open_key, verify_signature
+from adapters.ed25519_key import make_key, open_key, verify_signature
+from adapters.key_file import key_file
 from domain.errors import DeedbookError, Forbidden, NotFound, Unavailable
 from tests.note_samples import PUBLIC, published_signer
 

@@ -89,7 +89,8 @@ def _database(choices: Choices, project: str | None, *, verify: bool) -> Iterato
 
 
 def _signing_key(uri: str, url: str) -> Examined:
-    from adapters.ed25519_key import key_file, open_key
+    from adapters.ed25519_key import open_key
+    from adapters.key_file import key_file
     from adapters.postgres_log_keys import origins_and_keys
 
     subject = "signing key"

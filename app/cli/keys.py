@@ -18,7 +18,8 @@ def show_key(project: str | None) -> None:
     Reads the database and the key of this machine's settings, and shows no secret. Hand the words on
     by a way that does not lead through the ledger: `checkpoint --key`, `verify-proof --key`.
     """
-    from adapters.ed25519_key import key_file, open_key
+    from adapters.ed25519_key import open_key
+    from adapters.key_file import key_file
     from adapters.postgres_log_keys import origins_and_keys
     from app.bootstrap import admin_url
     from app.cli.output import remark, show, warn
