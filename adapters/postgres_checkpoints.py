@@ -5,16 +5,19 @@ signed that is smaller than what was, has another root at its size, or does not 
 """
 
 from collections.abc import Callable, Sequence
+from typing import LiteralString
 
 import msgspec
 import psycopg
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
+from adapters.postgres_keys import hold_log_key
 from adapters.tree_rows import Runs, extend_nodes, nodes_of, read_nodes, run_of, runs_of
 from domain.checkpoint import MAX_SIZE, Checkpoint, format_checkpoint
 from domain.errors import Damaged, NotFound
 from domain.merkle import frontier_from_bytes, root_of
+from domain.seal import SEAL_LOG
 from domain.signed_note import Signer, format_note, sign
 from domain.tree_nodes import Group, Nodes, boundary, groups_for
 
@@ -111,11 +114,7 @@ class PostgresCheckpoints:
         with self._pool.connection() as connection:
             known = _find(connection, project, None)
             rows = connection.cursor(binary=True).execute(
-                """
-                SELECT line FROM event WHERE project_id = %b AND position BETWEEN %b AND %b
-                ORDER BY position
-                """,
-                (project, first + 1, stop),
+                _statements(project).lines, (project, first + 1, stop)
             )
             return known, [row[0] for row in rows]
 
@@ -146,16 +145,18 @@ class PostgresCheckpoints:
         Raises:
             NotFound: `project-not-found`.
             Damaged: `checkpoint-refused`: the log is not what was signed before, grown on.
+            Conflict: `signing-key-retired`.
         """
         while True:
             with self._pool.connection() as connection:
                 known = _take_turn(connection, project, wait=wait)
                 if known is None:
                     return None
+                hold_log_key(connection, signer.public_key)
                 head = _head(connection, project)
                 upto = min(head.size, known + LEAVES_A_TRANSACTION)
                 if known > head.size:
-                    raise _refused(project, f"it had {known} events, and has {head.size}")
+                    raise refused(project, f"it had {known} events, and has {head.size}")
                 extend_nodes(connection, project, known, upto)
                 connection.execute(
                     """
@@ -174,24 +175,42 @@ class _Head(msgspec.Struct, frozen=True):
     frontier: list[bytes]
 
 
-_FIND = """
-SELECT l.size, c.size AS signed_size, c.root, c.note FROM project_log l LEFT JOIN LATERAL (
-  SELECT size, root, note FROM checkpoint WHERE project_id = l.project_id
-    AND size BETWEEN %(least)s::bigint AND %(most)s::bigint
-  ORDER BY size DESC LIMIT 1) c ON true
-WHERE l.project_id = %(project)s
-"""
+class _Statements:
+    """What is asked of the logs of projects, or of the seal log."""
+
+    def __init__(self, log: LiteralString, entries: LiteralString) -> None:
+        self.find = f"""
+            SELECT l.size, c.size AS signed_size, c.root, c.note FROM {log} l LEFT JOIN LATERAL (
+              SELECT size, root, note FROM checkpoint WHERE project_id = l.project_id
+                AND size BETWEEN %(least)s::bigint AND %(most)s::bigint
+              ORDER BY size DESC LIMIT 1) c ON true
+            WHERE l.project_id = %(project)s
+            """.encode()
+        self.find_with = (
+            b"""
+            SELECT found.*, tree_runs(%%(project)s, %%(levels)s::bigint[], %%(firsts)s::bigint[],
+              %%(stops)s::bigint[]) FROM (%b) AS found
+            """
+            % self.find
+        )
+        self.lines = f"""
+            SELECT line FROM {entries} WHERE project_id = %s AND position BETWEEN %s AND %s
+            ORDER BY position
+            """.encode()
 
 
-_FIND_WITH = f"""
-SELECT found.*, tree_runs(%(project)s, %(levels)s::bigint[], %(firsts)s::bigint[],
-  %(stops)s::bigint[]) FROM ({_FIND}) AS found
-"""
+_PROJECTS = _Statements("project_log", "event")
+_SEALS = _Statements("seal_log", "seal_entry")
+
+
+def _statements(project: str) -> _Statements:
+    return _SEALS if project == SEAL_LOG else _PROJECTS
 
 
 def _find(connection: psycopg.Connection, project: str, size: int | None) -> Known:
     cursor = connection.cursor(binary=True)
-    return _known(project, cursor.execute(_FIND.encode(), _which(project, size)).fetchone())
+    statement = _statements(project).find
+    return _known(project, cursor.execute(statement, _which(project, size)).fetchone())
 
 
 def _find_with(
@@ -199,7 +218,8 @@ def _find_with(
 ) -> tuple[Known, list[bytes]]:
     """The same with runs of nodes, in one round trip."""
     cursor = connection.cursor(binary=True)
-    row = cursor.execute(_FIND_WITH.encode(), {**_which(project, size), **runs}).fetchone()
+    values = {**_which(project, size), **runs}
+    row = cursor.execute(_statements(project).find_with, values).fetchone()
     known = _known(project, row)
     assert row is not None
     return known, row[-1]
@@ -253,15 +273,15 @@ def _head(connection: psycopg.Connection, project: str) -> _Head:
 def _sign(connection: psycopg.Connection, project: str, head: _Head, signer: Signer) -> Signed:
     last = _find(connection, project, None).signed
     if last is not None and last.size > head.size:
-        raise _refused(project, f"it was signed at {last.size} events, and has {head.size}")
+        raise refused(project, f"it was signed at {last.size} events, and has {head.size}")
     now = (0, head.size)
     before = (0, 0 if last is None else last.size)
     nodes = read_nodes(connection, project, groups_for(boundary(before[1]), head.size))
     if nodes.frontier(now) != head.frontier:
-        raise _refused(project, f"its {head.size} events do not give the root that it has")
+        raise refused(project, f"its {head.size} events do not give the root that it has")
     if last is not None:
         if nodes.root(before) != last.root:
-            raise _refused(
+            raise refused(
                 project, f"its first {last.size} events are not those that were signed before"
             )
         if last.size == head.size:
@@ -280,10 +300,12 @@ def _sign(connection: psycopg.Connection, project: str, head: _Head, signer: Sig
     return signed
 
 
-def _refused(project: str, why: str) -> Damaged:
+def refused(project: str, why: str) -> Damaged:
+    """The problem of a log that must not be signed."""
+    name = project or "the seal log"
     return Damaged(
         "checkpoint-refused",
-        f"No checkpoint of {project} is signed any more: {why}. Keep the database as it is, and run "
+        f"No checkpoint of {name} is signed any more: {why}. Keep the database as it is, and run "
         "deedbook doctor --verify; checkpoints that were handed out prove what it was.",
         members={"project": project},
     )

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 
+from psycopg_pool import ConnectionPool
+
 from adapters.commit_signal import CommitSignal
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.migrate import migrate, pending
@@ -17,9 +19,10 @@ from adapters.postgres_checkpoints import PostgresCheckpoints
 from adapters.postgres_connect import open_pool
 from adapters.postgres_events import PostgresEvents
 from adapters.postgres_exports import PostgresExports
+from adapters.postgres_keys import register_key
 from adapters.postgres_ledger_row import fix_host
 from adapters.postgres_log import PostgresLog
-from adapters.postgres_log_keys import register_key
+from adapters.postgres_seals import PostgresSeals, open_seal_log
 from adapters.postgres_tokens import PostgresTokens
 from adapters.postgres_uploads import PostgresUploads
 from adapters.postgres_views import PostgresViews
@@ -29,8 +32,10 @@ from app.checkpoint_follower import CheckpointFollower
 from app.checkpoints import Checkpoints
 from app.exports import Exports
 from app.ledger import Ledger
+from app.seals import Seals
 from app.settings import Settings
-from app.signing_key import open_signer
+from app.signing_key import Signers, open_seal_signer, open_signer
+from domain.dsse import DsseSigner
 from domain.errors import Conflict
 from domain.signed_note import Signer
 
@@ -152,6 +157,7 @@ def open_ledger(
     ids: Callable[[], str] = new_id,
     store: Callable[[str], AbstractContextManager[ObjectStore]] | None = None,
     signer: Signer | None = None,
+    seal_signer: DsseSigner | None = None,
     serving: bool = False,
     make_key: bool = False,
 ) -> Iterator[Ledger]:
@@ -164,8 +170,9 @@ def open_ledger(
         ids: Gives random UUIDs.
         store: Opens the store of a token; by default Vercel Blob.
         signer: Signs checkpoints; by default nobody does.
-        serving: This is a service: the key of the settings signs, also when nobody asks.
-        make_key: Make that key if the ledger has none; done in any case where the settings name its
+        seal_signer: Signs seals; likewise.
+        serving: This is a service: the keys of the settings sign, checkpoints also when nobody asks.
+        make_key: Make these keys if the ledger has none; done in any case where the settings name its
             place, since a folder that nobody named may be gone tomorrow.
 
     Raises:
@@ -178,18 +185,20 @@ def open_ledger(
             open_pool(url, max_size=POOL_CONNECTIONS, pooled=settings.deedbook_pooled)
         )
         fix_host(pool, settings.deedbook_host)
-        if serving:
-            make = make_key or settings.deedbook_log_key is not None
-            signer = open_signer(settings.log_key, pool, make=make)
-        elif signer is not None:
-            register_key(pool, signer.public_key)
+        open_seal_log(pool)
+        signers = _signers(settings, pool, make_key) if serving else Signers(signer, seal_signer)
+        if signers.log is not None:
+            register_key(pool, signers.log.public_key)
+        if signers.seal is not None:
+            register_key(pool, signers.seal.spki, "seal")
         outside = closing.enter_context(open_contents(settings, store))
         signal = closing.enter_context(CommitSignal(url, pooled=settings.deedbook_pooled))
         log = closing.enter_context(
             PostgresLog(url, pool, signal=signal, now=clock, pooled=settings.deedbook_pooled)
         )
-        checkpoints = Checkpoints(PostgresCheckpoints(pool), signer)
-        if serving and signer is not None:
+        checkpoints = Checkpoints(PostgresCheckpoints(pool), signers.log)
+        exports = Exports(log, PostgresExports(pool, outside))
+        if serving and signers.log is not None:
             closing.enter_context(CheckpointFollower(checkpoints, signal, time.monotonic))
         yield Ledger(
             log=log,
@@ -197,11 +206,22 @@ def open_ledger(
             events=PostgresEvents(pool),
             uploads=PostgresUploads(pool, outside),
             blobs=PostgresBlobs(pool, outside),
-            exports=Exports(log, PostgresExports(pool, outside)),
+            exports=exports,
             checkpoints=checkpoints,
+            seals=Seals(PostgresSeals(pool), exports, checkpoints, signers.log, signers.seal),
             tokens=PostgresTokens(pool, random_bytes=random_bytes, now=clock),
             schema=SchemaState(pool),
             signal=signal,
             new_id=ids,
             monotonic=time.monotonic,
         )
+
+
+def _signers(settings: Settings, pool: ConnectionPool, make: bool) -> Signers:
+    """The keys that the settings name; made also where they name a place themselves."""
+    return Signers(
+        open_signer(settings.log_key, pool, make=make or settings.deedbook_log_key is not None),
+        open_seal_signer(
+            settings.seal_key, pool, make=make or settings.deedbook_seal_key is not None
+        ),
+    )

@@ -134,13 +134,29 @@ class Checkpoints:
             Unavailable: `checkpoint-unsigned`.
             Damaged: `checkpoint-refused`, `tree-damaged`.
         """
+        proof, _ = self._grown(project, old, size)
+        return proof
+
+    def root_at(self, project: str, position: int) -> bytes:
+        """The root that the log had at a position, which its newest checkpoint vouches for.
+
+        Raises:
+            NotFound: `project-not-found`, `position-not-found`.
+            Unavailable: `checkpoint-unsigned`.
+            Damaged: `checkpoint-refused`, `tree-damaged`.
+        """
+        _, root = self._grown(project, position, None)
+        return root
+
+    def _grown(self, project: str, old: int, size: int | None) -> tuple[ConsistencyProof, bytes]:
+        """The proof that the log grew from an older size, and the root that it had there."""
         signed, nodes = self._read(project, size, old, boundary(old))
         old_root = nodes.root((0, old))
         steps = consistency_ranges(old, signed.size) if old else []
         proof = [nodes.root(one) for one in steps]
         if old and not verify_consistency(old, signed.size, proof, old_root, signed.root):
             raise _damaged(project)
-        return ConsistencyProof(old, tuple(proof), signed.note)
+        return ConsistencyProof(old, tuple(proof), signed.note), old_root
 
     def _read(
         self, project: str, size: int | None, position: int, indexes: list[int]

@@ -7,6 +7,8 @@ gives the size, the ETag and any range before the first byte is sent (`docs/expo
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import msgspec
+
 from adapters.export_stream import stream_zip
 from adapters.outside_contents import Kept
 from adapters.postgres_exports import (
@@ -36,6 +38,7 @@ from projections.bundle import (
     select,
     subject_of,
 )
+from projections.manifest import MANIFEST_PATH, TREE_PATH, Tree
 from projections.zip_layout import central_record, end_records, local_header
 
 __all__ = ["ExportRecord", "Exports"]
@@ -97,7 +100,11 @@ class Exports:
 
     def manifest(self, record: ExportRecord) -> bytes:
         """The bytes of the export's `data/manifest.json`, as kept for audit."""
-        return self._store.kept_file(record, "data/manifest.json")
+        return self._store.kept_file(record, MANIFEST_PATH)
+
+    def tree(self, record: ExportRecord) -> Tree:
+        """What the export says of its log: origin, size and root."""
+        return msgspec.json.decode(self._store.kept_file(record, TREE_PATH), type=Tree)
 
     def record(self, record: ExportRecord) -> ExportRecord:
         """The same export as it is known now: with its digest once a whole pass was made."""

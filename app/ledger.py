@@ -19,6 +19,7 @@ from adapters.schema_state import SchemaState
 from app.checkpoints import Checkpoints
 from app.door import Checked, EventInput, check_event, check_stream, check_title, pointed
 from app.exports import Exports
+from app.seals import Seals
 from app.secret_door import PolicyOf, refuse, screen_content, screen_name, screen_value
 from domain import artifact, canonical, run
 from domain.citation import Citation
@@ -95,6 +96,7 @@ class Ledger:
         blobs: PostgresBlobs,
         exports: Exports,
         checkpoints: Checkpoints,
+        seals: Seals,
         tokens: PostgresTokens,
         schema: SchemaState,
         signal: CommitSignal,
@@ -108,6 +110,7 @@ class Ledger:
         self.blobs = blobs
         self.exports = exports
         self.checkpoints = checkpoints
+        self.seals = seals
         self.tokens = tokens
         self.schema = schema
         self.signal = signal

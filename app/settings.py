@@ -31,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         deedbook_host: The ledger's host name, part of every log's origin; fixed at the first start.
         deedbook_log_key: Where the key lies with which checkpoints are signed, as `file:PATH`; unset:
             `keys/log.key` in the data folder.
+        deedbook_seal_key: The same of the key with which exports are sealed; unset: `keys/seal.key`.
         deedbook_listen: Address to serve on.
         deedbook_port: Port to serve on; 0: any free one.
         deedbook_access_log: Write a line for every request, on standard error.
@@ -53,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,200}[a-z0-9])?\Z")
     ] = "ledger.localhost"
     deedbook_log_key: str | None = None
+    deedbook_seal_key: str | None = None
     deedbook_listen: str = "127.0.0.1"
     deedbook_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8000
     deedbook_access_log: bool = False
@@ -79,6 +81,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     def log_key(self) -> str:
         """Where the key that signs checkpoints lies, as a URI."""
         return self.deedbook_log_key or f"file:{self.data_folder / 'keys' / 'log.key'}"
+
+    @property
+    def seal_key(self) -> str:
+        """Where the key that seals exports lies, as a URI."""
+        return self.deedbook_seal_key or f"file:{self.data_folder / 'keys' / 'seal.key'}"
 
     @property
     def repository(self) -> Path:

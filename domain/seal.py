@@ -14,6 +14,8 @@ from domain.errors import Damaged, DeedbookError, Invalid
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 SEAL_TYPE = "https://deedbook.example/export-seal/v1"
 FORMAT_VERSION = 1
+SEAL_LOG = ""
+"""The seal log's place among the logs of projects: no project has this slug."""
 MAX_STATEMENT_BYTES = 1_000_000
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")

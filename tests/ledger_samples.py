@@ -23,6 +23,7 @@ from domain.events import ArtifactErased
 from domain.log import Append, Proposed
 from domain.plan import Task, plan_document
 from tests.note_samples import published_signer
+from tests.seal_samples import published_seal_signer
 
 HOST = "ledger.example"
 START = datetime(2026, 11, 20, 10, tzinfo=UTC)
@@ -68,7 +69,12 @@ def open_ledger(
     """A ledger with a clock that stands still and ids that repeat."""
     settings = Settings(database_url=url, deedbook_host=host)
     with bootstrap.open_ledger(
-        settings, url, clock=clock, ids=counted_ids(first_id), signer=published_signer()
+        settings,
+        url,
+        clock=clock,
+        ids=counted_ids(first_id),
+        signer=published_signer(),
+        seal_signer=published_seal_signer(),
     ) as ledger:
         yield ledger
 

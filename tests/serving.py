@@ -15,6 +15,7 @@ from app.http.application import create_application
 from app.ledger import Ledger
 from app.settings import Settings
 from tests.note_samples import published_signer
+from tests.seal_samples import published_seal_signer
 
 START_SECONDS = 20.0
 
@@ -49,7 +50,12 @@ def serve(database_url: str) -> Iterator[Served]:
     """Serve the ledger in a migrated database."""
     settings = Settings(database_url=database_url, deedbook_host="ledger.example")
     with (
-        open_ledger(settings, database_url, signer=published_signer()) as ledger,
+        open_ledger(
+            settings,
+            database_url,
+            signer=published_signer(),
+            seal_signer=published_seal_signer(),
+        ) as ledger,
         serve_ledger(ledger, database_url) as served,
     ):
         yield served

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.ed25519_key import make_key, open_key
 from adapters.postgres_connect import open_pool
-from adapters.postgres_log_keys import register_key
+from adapters.postgres_keys import register_key
 from app.cli import failure
 from app.cli.root import run
 from domain.signed_note import NoteKey, format_key, format_note, sign

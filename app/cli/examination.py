@@ -91,7 +91,7 @@ def _database(choices: Choices, project: str | None, *, verify: bool) -> Iterato
 def _signing_key(uri: str, url: str) -> Examined:
     from adapters.ed25519_key import open_key
     from adapters.key_file import key_file
-    from adapters.postgres_log_keys import origins_and_keys
+    from adapters.postgres_keys import origins_and_keys
 
     subject = "signing key"
     _, keys = origins_and_keys(url, None)

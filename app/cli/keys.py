@@ -20,7 +20,7 @@ def show_key(project: str | None) -> None:
     """
     from adapters.ed25519_key import open_key
     from adapters.key_file import key_file
-    from adapters.postgres_log_keys import origins_and_keys
+    from adapters.postgres_keys import origins_and_keys
     from app.bootstrap import admin_url
     from app.cli.output import remark, show, warn
     from domain.errors import Conflict, NotFound

@@ -23,6 +23,8 @@ from app.http import (
     policy,
     projects,
     runs,
+    seal_log,
+    seals,
     tokens,
 )
 from app.http.edge import Edge
@@ -41,6 +43,8 @@ TOPICS: tuple[Endpoints, ...] = (
     runs.endpoints,
     checkpoints.endpoints,
     exports.endpoints,
+    seals.endpoints,
+    seal_log.endpoints,
     imports.endpoints,
     tokens.endpoints,
     health.endpoints,

@@ -48,8 +48,7 @@ def read_checkpoint(call: Call[NoQuery, None]) -> Response:
     It is the log as it is now. A process without the key answers with the newest that was signed;
     `Deedbook-Position` says its size.
     """
-    signed = call.ledger.checkpoints.latest(call.project)
-    return _text(call, signed.note, signed.size)
+    return checkpoint_of(call, call.project)
 
 
 @endpoints.add(
@@ -63,8 +62,7 @@ def read_checkpoint(call: Call[NoQuery, None]) -> Response:
 )
 def read_tile(call: Call[NoQuery, None]) -> Response:
     """Read a tile of the project's tree: up to 256 hashes, one behind the other."""
-    tile = parse_tile(call.path["tile"])
-    return _piece(call, tile, call.ledger.checkpoints.tile(call.project, tile))
+    return tile_of(call, call.project)
 
 
 @endpoints.add(
@@ -78,8 +76,7 @@ def read_tile(call: Call[NoQuery, None]) -> Response:
 )
 def read_entries(call: Call[NoQuery, None]) -> Response:
     """Read up to 256 events as they are stored, each behind its length (16 bits, big-endian)."""
-    tile = parse_entries(call.path["tile"])
-    return _piece(call, tile, call.ledger.checkpoints.entries(call.project, tile))
+    return entries_of(call, call.project)
 
 
 @endpoints.add(
@@ -94,9 +91,7 @@ def read_entries(call: Call[NoQuery, None]) -> Response:
 )
 def read_proof(call: Call[ProofQuery, None]) -> Response:
     """Take away the proof that an event is in the log (C2SP tlog-proof), with its checkpoint."""
-    position = position_in(call.path["position"])
-    proof = call.ledger.checkpoints.inclusion(call.project, position, call.query.size)
-    return _text(call, format_proof(proof), position)
+    return proof_of(call, call.project)
 
 
 @endpoints.add(
@@ -114,7 +109,37 @@ def read_consistency(call: Call[ConsistencyQuery, None]) -> Response:
 
     The form is the one in which a witness takes it (C2SP tlog-witness).
     """
-    proof = call.ledger.checkpoints.consistency(call.project, call.query.old, call.query.size)
+    return consistency_of(call, call.project)
+
+
+def checkpoint_of(call: Call[object, None], log: str) -> Response:
+    """The newest checkpoint of a project's log, or of the seal log."""
+    signed = call.ledger.checkpoints.latest(log)
+    return _text(call, signed.note, signed.size)
+
+
+def tile_of(call: Call[object, None], log: str) -> Response:
+    """A tile of either."""
+    tile = parse_tile(call.path["tile"])
+    return _piece(call, tile, call.ledger.checkpoints.tile(log, tile))
+
+
+def entries_of(call: Call[object, None], log: str) -> Response:
+    """An entry bundle of either."""
+    tile = parse_entries(call.path["tile"])
+    return _piece(call, tile, call.ledger.checkpoints.entries(log, tile))
+
+
+def proof_of(call: Call[ProofQuery, None], log: str) -> Response:
+    """The proof of one entry of either."""
+    position = position_in(call.path["position"])
+    proof = call.ledger.checkpoints.inclusion(log, position, call.query.size)
+    return _text(call, format_proof(proof), position)
+
+
+def consistency_of(call: Call[ConsistencyQuery, None], log: str) -> Response:
+    """The proof that either only grew."""
+    proof = call.ledger.checkpoints.consistency(log, call.query.old, call.query.size)
     return _text(call, format_consistency(proof), call.query.old)
 
 

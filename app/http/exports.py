@@ -82,9 +82,12 @@ def get_manifest(call: Call[ExportQuery, None]) -> Response:
     return Response(call.ledger.exports.manifest(record), 200, headers, "application/json")
 
 
+def scope_of(asked: ExportQuery) -> str:
+    """The scope that is asked for, by its name."""
+    scope = "project" if asked.run is None else f"run:{asked.run}"
+    return scope + ORIGINALS if asked.originals else scope
+
+
 def _layout(call: Call[ExportQuery, None]) -> ExportRecord:
-    run = call.query.run
-    scope = "project" if run is None else f"run:{run}"
-    if call.query.originals:
-        scope += ORIGINALS
-    return call.ledger.exports.layout(call.project, position_in(call.path["position"]), scope)
+    position = position_in(call.path["position"])
+    return call.ledger.exports.layout(call.project, position, scope_of(call.query))

@@ -1,0 +1,300 @@
+"""The seal log in Postgres: each entry, its checkpoint and its sidecar in one transaction.
+
+Who appends holds the log's row, so entries are given their places one after the other. What is signed is
+refused if the log is not what was signed before. A sidecar needs no node of the tree: the proof of the
+newest leaf is the frontier that it was appended to, from the right.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from adapters.postgres_checkpoints import LOCK_SECONDS, TRACKING, refused
+from adapters.postgres_keys import check_current, read_trust
+from adapters.tree_rows import extend_nodes
+from domain.checkpoint import Checkpoint, format_checkpoint
+from domain.dsse import pae
+from domain.errors import Conflict, NotFound
+from domain.hashed_rekord import LeafKey, encode_leaf
+from domain.log_entry import LogEntry
+from domain.merkle import extend, frontier_from_bytes, frontier_to_bytes, leaf_hash, root_of
+from domain.seal import SEAL_LOG
+from domain.signed_note import NoteKey, SignedNote, Signer, format_note, sign
+from domain.sigstore_bundle import SignedSeal, encode_bundle
+from domain.trust import Trust, hint_of
+
+MAX_LISTED = 1_000
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """Which export an entry seals."""
+
+    project: str
+    position: int
+    scope: str
+
+
+class Signed(msgspec.Struct, frozen=True):
+    """A statement with its signature: what an entry is made of.
+
+    Attributes:
+        statement: The payload.
+        signature: Over its PAE.
+        spki: Of the key that gave it.
+        subject: None: a change of keys.
+    """
+
+    statement: bytes
+    signature: bytes
+    spki: bytes
+    subject: Subject | None
+
+
+class Sealed(msgspec.Struct, frozen=True):
+    """An entry of the seal log.
+
+    Attributes:
+        index: Of its leaf, from 0.
+        statement: What was signed.
+        hint: Of the key that signed it.
+        sidecar: The Sigstore bundle, as it is handed out.
+    """
+
+    index: int
+    statement: bytes
+    hint: str
+    sidecar: bytes
+
+
+class PostgresSeals:
+    """Appends to the seal log, and reads it."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+
+    def trust(self) -> Trust:
+        """The ledger's public keys.
+
+        Raises:
+            NotFound: `signing-key-absent`.
+            Damaged: `statement-malformed`.
+        """
+        with self._pool.connection() as connection:
+            return read_trust(connection)
+
+    def find(self, statement: bytes) -> Sealed | None:
+        """The newest seal of a statement by a key that is valid where it stands."""
+        with self._pool.connection() as connection:
+            return _find(connection, statement)
+
+    def of_export(self, subject: Subject) -> list[Sealed]:
+        """The seals of an export, newest first."""
+        with self._pool.connection() as connection:
+            rows = (
+                connection.cursor(binary=True)
+                .execute(
+                    """
+                    SELECT e.position - 1, e.statement, k.spki, e.sidecar
+                    FROM seal_entry e JOIN seal_key k ON k.ordinal = e.key_ordinal
+                    WHERE of_project = %b AND of_position = %b AND scope = %b
+                    ORDER BY e.position DESC LIMIT %b
+                    """,
+                    (subject.project, subject.position, subject.scope, MAX_LISTED),
+                )
+                .fetchall()
+            )
+        return [_sealed(row) for row in rows]
+
+    def append(self, signed: Signed, signer: Signer) -> Sealed:
+        """Log a signed statement and sign the log's checkpoint; the same one again is found.
+
+        Args:
+            signed: By the current seal key.
+            signer: The current log key.
+
+        Raises:
+            Conflict: `signing-key-retired`.
+            Damaged: `checkpoint-refused`: the seal log is not what was signed before.
+        """
+        with self._pool.connection() as connection:
+            head = take_turn(connection)
+            check_current(connection, "seal", signed.spki)
+            check_current(connection, "log", signer.public_key)
+            found = _find(connection, signed.statement)
+            if found is not None:
+                return found
+            return append_entry(connection, head, signed, [signer])
+
+
+class SealHead(msgspec.Struct, frozen=True):
+    """The seal log as it stands while its row is held."""
+
+    origin: str
+    size: int
+    frontier: tuple[bytes, ...]
+
+
+def take_turn(connection: psycopg.Connection) -> SealHead:
+    """Hold the seal log until the transaction ends.
+
+    Raises:
+        NotFound: `signing-key-absent`: no service has started on this database yet.
+        Damaged: `checkpoint-refused`, `frontier-malformed`.
+    """
+    connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_SECONDS}s",))
+    cursor = connection.cursor(binary=True)
+    row = cursor.execute("SELECT origin, size, frontier FROM seal_log FOR UPDATE").fetchone()
+    if row is None:
+        raise NotFound(
+            "signing-key-absent",
+            "This ledger has no seal log yet: the first service that starts on it makes one.",
+        )
+    frontier = frontier_from_bytes(bytes(row[2]), row[1])
+    last = cursor.execute(
+        "SELECT size, root FROM checkpoint WHERE project_id = %b ORDER BY size DESC LIMIT 1",
+        (SEAL_LOG,),
+    ).fetchone()
+    if (row[1], None if row[1] == 0 else root_of(frontier)) != (last or (0, None)):
+        raise refused(SEAL_LOG, f"its {row[1]} entries do not give the root that was signed last")
+    return SealHead(row[0], row[1], tuple(frontier))
+
+
+def append_entry(
+    connection: psycopg.Connection, head: SealHead, signed: Signed, signers: Sequence[Signer]
+) -> Sealed:
+    """Append one entry in the transaction that holds the log; the first signer's log id is in the sidecar."""
+    index, size = head.size, head.size + 1
+    line = encode_leaf(
+        hashlib.sha256(pae(signed.statement)).digest(), signed.signature, LeafKey(signed.spki)
+    )
+    leaf = leaf_hash(line)
+    frontier = list(head.frontier)
+    extend(frontier, index, leaf)
+    root = root_of(frontier)
+    text = format_checkpoint(Checkpoint(head.origin, size, root))
+    lines = [sign(text, head.origin, one).signatures[0] for one in signers]
+    note = format_note(SignedNote(text, tuple(lines)))
+    entry = LogEntry(
+        log_id=NoteKey(head.origin, signers[0].public_key).log_id,
+        index=index,
+        body=line,
+        proof_index=index,
+        size=size,
+        root=root,
+        hashes=tuple(reversed(head.frontier)),
+        checkpoint=note,
+    )
+    hint = hint_of(signed.spki)
+    sidecar = encode_bundle(SignedSeal(signed.statement, signed.signature, hint, entry))
+    subject = signed.subject
+    connection.execute(
+        """
+        WITH entry AS (
+          INSERT INTO seal_entry (project_id, position, line, leaf, statement, statement_sha256,
+            signature, key_ordinal, sidecar, of_project, of_position, scope)
+          SELECT %(log)s, %(size)s, %(line)s, %(leaf)s, %(statement)s, %(statement_sha256)s,
+            %(signature)s, ordinal, %(sidecar)s, %(project)s, %(position)s, %(scope)s
+          FROM seal_key WHERE spki = %(spki)s
+        ), log AS (
+          UPDATE seal_log SET size = %(size)s, frontier = %(frontier)s
+        )
+        INSERT INTO checkpoint (project_id, size, root, note, ordinal)
+        VALUES (%(log)s, %(size)s, %(root)s, %(note)s, %(size)s)
+        """,
+        {
+            "log": SEAL_LOG,
+            "size": size,
+            "line": line,
+            "leaf": leaf,
+            "statement": signed.statement,
+            "statement_sha256": hashlib.sha256(signed.statement).digest(),
+            "signature": signed.signature,
+            "spki": signed.spki,
+            "sidecar": sidecar,
+            "project": None if subject is None else subject.project,
+            "position": None if subject is None else subject.position,
+            "scope": None if subject is None else subject.scope,
+            "frontier": frontier_to_bytes(frontier),
+            "root": root,
+            "note": note,
+        },
+    )
+    _keep_nodes(connection, size)
+    return Sealed(index, signed.statement, hint, sidecar)
+
+
+def open_seal_log(pool: ConnectionPool) -> None:
+    """Make the seal log, unless it is there."""
+    with pool.connection() as connection:
+        connection.execute(
+            """
+            INSERT INTO seal_log (project_id, origin) SELECT %s, host FROM ledger
+            ON CONFLICT DO NOTHING
+            """,
+            (SEAL_LOG,),
+        )
+
+
+def check_subject(found: Sealed | None, subject: Subject) -> Sealed:
+    """What was looked for, found.
+
+    Raises:
+        NotFound: `seal-not-found`.
+    """
+    if found is None:
+        raise NotFound(
+            "seal-not-found",
+            f"{subject.project} was not sealed at position {subject.position} in this scope: POST "
+            "to the same address seals it.",
+        )
+    return found
+
+
+def _keep_nodes(connection: psycopg.Connection, size: int) -> None:
+    """Keep the nodes that the log has now; how far is its Tracking."""
+    extend_nodes(connection, SEAL_LOG, size - 1, size)
+    connection.execute(
+        """
+        INSERT INTO tracking (project_id, projection, position) VALUES (%s, %s, %s)
+        ON CONFLICT (project_id, projection) DO UPDATE SET position = excluded.position
+        """,
+        (SEAL_LOG, TRACKING, size),
+    )
+
+
+def _find(connection: psycopg.Connection, statement: bytes) -> Sealed | None:
+    rows = (
+        connection.cursor(binary=True)
+        .execute(
+            """
+            SELECT e.position - 1, e.statement, k.spki, e.sidecar
+            FROM seal_entry e JOIN seal_key k ON k.ordinal = e.key_ordinal
+            WHERE e.project_id = %b AND statement_sha256 = %b ORDER BY e.position DESC
+            """,
+            (SEAL_LOG, hashlib.sha256(statement).digest()),
+        )
+        .fetchall()
+    )
+    if not rows:
+        return None
+    trust = read_trust(connection)
+    for row in rows:
+        found = _sealed(row)
+        key = trust.seal_key(found.hint)
+        if key is not None and key.valid(found.index):
+            if found.statement != statement:
+                raise Conflict("seal-differs", "The kept statement is not the one asked for.")
+            return found
+    return None
+
+
+def _sealed(row: Sequence[object]) -> Sealed:
+    index, statement, spki, sidecar = row
+    assert isinstance(index, int)
+    assert isinstance(statement, bytes)
+    assert isinstance(spki, bytes)
+    assert isinstance(sidecar, bytes)
+    return Sealed(index, statement, hint_of(spki), sidecar)

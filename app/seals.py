@@ -1,0 +1,130 @@
+"""Seals as use cases: seal an export, hand out its sidecar, and the public keys to check it with."""
+
+from collections import deque
+
+from adapters.postgres_seals import PostgresSeals, Sealed, Signed, Subject, check_subject
+from app.checkpoints import Checkpoints
+from app.exports import ExportRecord, Exports
+from domain.digest import parse_digest
+from domain.dsse import DsseSigner, pae
+from domain.errors import Damaged, Unavailable
+from domain.seal import Head, Seal, check_head, encode_statement, parse_statement
+from domain.signed_note import Signer
+from domain.trust import Trust
+
+__all__ = ["Sealed", "Seals"]
+
+
+class Seals:
+    """The seals of a ledger's exports.
+
+    Args:
+        store: Where the seal log is.
+        exports: What is sealed.
+        checkpoints: Vouch for the roots.
+        signer: Signs the seal log; None in a process without that key.
+        seal_signer: Signs seals; likewise.
+    """
+
+    def __init__(
+        self,
+        store: PostgresSeals,
+        exports: Exports,
+        checkpoints: Checkpoints,
+        signer: Signer | None,
+        seal_signer: DsseSigner | None,
+    ) -> None:
+        self._store = store
+        self._exports = exports
+        self._checkpoints = checkpoints
+        self._signer = signer
+        self._seal_signer = seal_signer
+
+    def seal(self, project: str, position: int, scope: str, head: Head | None) -> Sealed:
+        """Seal an export, for a commit if one is given; the same again answers the same sidecar.
+
+        Args:
+            project: Which one.
+            position: The last that the export covers.
+            scope: `project`, or what part of it.
+            head: The commit for which it is sealed.
+
+        Raises:
+            NotFound, Gone, Invalid, Damaged, Unavailable: As of the export.
+            Unavailable: `seal-unsigned`: this process has not both keys.
+            Conflict: `signing-key-retired`.
+            Damaged: `checkpoint-refused`, `export-differs`.
+        """
+        if head is not None:
+            check_head(head)
+        record = self._read_through(self._exports.layout(project, position, scope))
+        statement = encode_statement(self._described(record, head))
+        found = self._store.find(statement)
+        if found is not None:
+            return found
+        if self._signer is None or self._seal_signer is None:
+            raise Unavailable(
+                "seal-unsigned",
+                "This process has not the keys that seal: ask one that has, or see "
+                "DEEDBOOK_SEAL_KEY and DEEDBOOK_LOG_KEY.",
+            )
+        signature = self._seal_signer.sign_dsse(pae(statement))
+        subject = Subject(project, position, record.scope)
+        return self._store.append(
+            Signed(statement, signature, self._seal_signer.spki, subject), self._signer
+        )
+
+    def find(self, project: str, position: int, scope: str, commit: str | None) -> Sealed:
+        """The newest seal of an export, for a commit or for none.
+
+        Raises:
+            NotFound: `seal-not-found`.
+        """
+        subject = Subject(project, position, scope)
+        matching = (
+            one
+            for one in self._store.of_export(subject)
+            if _commit_of(parse_statement(one.statement)) == commit
+        )
+        return check_subject(next(matching, None), subject)
+
+    def trust(self) -> Trust:
+        """The ledger's public keys, and where each is valid.
+
+        Raises:
+            NotFound: `signing-key-absent`.
+        """
+        return self._store.trust()
+
+    def _read_through(self, record: ExportRecord) -> ExportRecord:
+        """The export with its digest, which a first whole pass finds."""
+        if record.zip_sha256 is None:
+            deque(self._exports.stream(record), maxlen=0)
+            record = self._exports.record(record)
+        return record
+
+    def _described(self, record: ExportRecord, head: Head | None) -> Seal:
+        """What is said of an export; its root is the one that the project's checkpoints vouch for."""
+        assert record.zip_sha256 is not None
+        tree = self._exports.tree(record)
+        root = self._checkpoints.root_at(record.project, record.position)
+        if parse_digest(tree.root) != root:
+            raise Damaged(
+                "export-differs",
+                f"{record.file_name} has another root than the log of {record.project} at position "
+                f"{record.position}: run deedbook doctor --verify.",
+            )
+        return Seal(
+            file_name=record.file_name,
+            zip_sha256=record.zip_sha256,
+            manifest_sha256=record.manifest_sha256,
+            origin=tree.origin,
+            position=record.position,
+            root=root,
+            scope=record.scope,
+            head=head,
+        )
+
+
+def _commit_of(seal: Seal) -> str | None:
+    return None if seal.head is None else seal.head.commit
