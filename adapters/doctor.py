@@ -20,12 +20,14 @@ from adapters.doctor_schema import (
     examine_role,
     examine_schema,
 )
+from adapters.doctor_seals import examine_seals
 from adapters.examined import Finding, Progress, guarded
 from adapters.fresh_views import FreshViews
 from adapters.outside_contents import NOTHING_OUTSIDE, OutsideContents
 from adapters.postgres_owner import open_owner
 from adapters.rebuild import projects_of, total_events
 from domain.events import Recorded
+from domain.seal import SEAL_LOG
 from domain.times import EPOCH
 
 __all__ = ["Finding", "examine", "examine_rows", "examine_tables"]
@@ -106,6 +108,8 @@ class _Ledger:
             else:
                 yield from self._check(name, "project_log", _origin(self._connection, name, head))
             yield from self._project(name, head)
+        if project is None:
+            yield from self._seals()
         self._progress(self._total, self._total)
 
     def _project(self, project: str, head: Head) -> Iterator[Finding]:
@@ -140,6 +144,18 @@ class _Ledger:
             "checkpoint",
             examine_checkpoints(connection, project, head.origin, head.size),
         )
+
+    def _seals(self) -> Iterator[Finding]:
+        """The seal log, whose nodes and checkpoints lie among those of projects."""
+        connection, log = self._connection, SEAL_LOG
+        yield from self._check(log, "seal_log", examine_seals(connection))
+        row = connection.execute("SELECT origin, size FROM seal_log").fetchone()
+        if row is None:
+            return
+        origin, size = row
+        yield from self._check(log, "tree_node", examine_nodes(connection, log, size))
+        checkpoints = examine_checkpoints(connection, log, origin, size)
+        yield from self._check(log, "checkpoint", checkpoints)
 
     def _check(self, project: str, table: str, findings: Iterable[Finding]) -> Iterator[Finding]:
         return guarded(self._connection, f"{table} {project}", findings)

@@ -7,12 +7,14 @@ import psycopg
 from adapters.ed25519_key import verify_signature
 from adapters.examined import MAX_FINDINGS, Finding
 from adapters.postgres_checkpoints import TRACKING
+from adapters.postgres_keys import read_trust
 from adapters.tree_rows import MAX_LEVEL, read_nodes, read_runs, run_of
 from domain.checkpoint import Checkpoint, open_checkpoint
-from domain.errors import DeedbookError
+from domain.errors import Damaged, DeedbookError, NotFound
 from domain.merkle import HASH_BYTES
 from domain.signed_note import NoteKey
 from domain.tree_nodes import LEVEL_HEIGHT, LEVEL_NODES, full_nodes, groups_for, parents
+from domain.trust import LogKey, Trust
 
 PAGE_LEVELS = 4
 PAGE_LEAVES = LEVEL_NODES**PAGE_LEVELS
@@ -44,9 +46,8 @@ def examine_nodes(connection: psycopg.Connection, project: str, size: int) -> It
 def examine_checkpoints(
     connection: psycopg.Connection, project: str, origin: str, size: int
 ) -> Iterator[Finding]:
-    """Each checkpoint is signed by a key of the ledger, and has the root of the log at its size."""
-    rows = connection.execute("SELECT ed25519 FROM log_key ORDER BY ordinal").fetchall()
-    keys = [NoteKey(origin, bytes(key)) for (key,) in rows]
+    """Each checkpoint is signed by a key that was valid there, and has the root of the log at its size."""
+    trust = _trust(connection)
     after = count = 0
     while True:
         page = (
@@ -73,12 +74,24 @@ def examine_checkpoints(
                     place, f"The log has {size} events: newer ones that were signed are gone."
                 )
                 continue
+            keys = [] if trust is None else trust.note_keys(origin, at)
             yield from _checkpoint(
                 connection, project, place, Checkpoint(origin, at, root), note, keys
             )
         if len(page) < PAGE_CHECKPOINTS:
             return
         after = page[-1][0]
+
+
+def _trust(connection: psycopg.Connection) -> Trust | None:
+    """The keys and where they are valid; of a ledger that has not sealed yet, those for checkpoints."""
+    try:
+        return read_trust(connection)
+    except NotFound:
+        rows = connection.execute("SELECT ed25519 FROM log_key ORDER BY ordinal").fetchall()
+        return Trust("", tuple(LogKey(bytes(key)) for (key,) in rows), ())
+    except Damaged:
+        return None  # what the seal log's own examination says
 
 
 def _checkpoint(

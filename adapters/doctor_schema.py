@@ -14,7 +14,7 @@ from adapters.examined import Finding
 from adapters.migrate import migrations
 from adapters.postgres_connect import SERVICE_ROLE
 
-LEDGER_WIDE = frozenset({"ledger", "log_key", "token", "schema_migration"})
+LEDGER_WIDE = frozenset({"ledger", "log_key", "seal_key", "token", "schema_migration"})
 """Tables of which a ledger has one, not one for each project."""
 
 _SCRATCH = "deedbook_scratch"

@@ -31,6 +31,11 @@ _REGISTER = {
     "seal": b"INSERT INTO seal_key (ordinal, spki) VALUES (1, %s) ON CONFLICT DO NOTHING",
 }
 
+_ADD = {
+    "log": b"INSERT INTO log_key SELECT max(ordinal) + 1, %s FROM log_key",
+    "seal": b"INSERT INTO seal_key SELECT max(ordinal) + 1, %s FROM seal_key",
+}
+
 
 def current_key(pool: ConnectionPool, role: Role = "log") -> bytes | None:
     """The key that signs now; None before the first start."""
@@ -75,6 +80,11 @@ def check_current(connection: psycopg.Connection, role: Role, public_key: bytes)
             f"The {role} key of this process is not the ledger's any more: put the current one in "
             "its place and start the service anew.",
         )
+
+
+def add_key(connection: psycopg.Connection, role: Role, public_key: bytes) -> None:
+    """Make it the key that signs from now on."""
+    connection.execute(_ADD[role], (public_key,))
 
 
 def read_trust(connection: psycopg.Connection) -> Trust:

@@ -12,6 +12,7 @@ from psycopg_pool import ConnectionPool
 
 from adapters.commit_signal import CommitSignal
 from adapters.embedded_postgres import EmbeddedPostgres
+from adapters.key_file import key_file
 from adapters.migrate import migrate, pending
 from adapters.outside_contents import ObjectStore, OutsideContents
 from adapters.postgres_blobs import PostgresBlobs
@@ -32,6 +33,7 @@ from app.checkpoint_follower import CheckpointFollower
 from app.checkpoints import Checkpoints
 from app.exports import Exports
 from app.ledger import Ledger
+from app.public_keys import write_public_files
 from app.seals import Seals
 from app.settings import Settings
 from app.signing_key import Signers, open_seal_signer, open_signer
@@ -196,6 +198,9 @@ def open_ledger(
         log = closing.enter_context(
             PostgresLog(url, pool, signal=signal, now=clock, pooled=settings.deedbook_pooled)
         )
+        if serving and signers.log is not None and signers.seal is not None:
+            keys = key_file(settings.seal_key).parent
+            write_public_files(keys, PostgresSeals(pool).trust())
         checkpoints = Checkpoints(PostgresCheckpoints(pool), signers.log)
         exports = Exports(log, PostgresExports(pool, outside))
         if serving and signers.log is not None:

@@ -75,7 +75,7 @@ def _verified(report: Report) -> Summary:
     """What the export says that it is, when all of it is good and whole."""
     wrong = [one for one in report.checks if one.ok is False]
     wrong += [one for one in report.checks if one.ok is None]
-    if wrong:
+    if not report.sound:
         raise Damaged(
             "bundle-not-verified",
             f"This export does not verify: step {wrong[0].step}, {wrong[0].id}: {wrong[0].detail}.",

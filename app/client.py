@@ -157,6 +157,11 @@ class Client:
             answer,
         )
 
+    def post_for_content(self, path: str, body: object, *, accept: str) -> bytes:
+        """Send a JSON body, and take bytes; the request is one that can be repeated."""
+        headers = {"Content-Type": "application/json", "Accept": accept}
+        return self._send("POST", path, content=msgspec.json.encode(body), headers=headers).content
+
     def patch(
         self,
         path: str,

@@ -1,7 +1,7 @@
 """Verification of an export: replay its events, make every file again, compare every byte.
 
 The numbered steps are those of `docs/export.md`: 1 Shape, 2 Bag, 3 Events, 4 Leaves, 5 Root,
-6 Blobs, 7 Replay, 9 Anchor (8, the seal, is not given yet). Every step that can run does run, every
+6 Blobs, 7 Replay, 8 Seal, 9 Anchors, 10 Binding, 11 Since. Every step that can run does run, every
 failure names its place, and nothing is read here but through `Archive`: no clock, no network, no
 database. The container itself (step 1) was checked by whoever opened the archive, except for its
 bodies, which are read here; the SHA-256 of the file is that of these bodies as they were read,
@@ -37,17 +37,18 @@ from projections.bundle import (
     read_scope,
     select,
 )
+from projections.verify_anchors import Anchors
+from projections.verify_evidence import ORIGIN, Evidence
 from projections.verify_order import Order
 from projections.verify_report import (
-    ORIGIN,
     Findings,
-    Pin,
     Report,
     State,
     Summary,
     notes_on,
     shown,
 )
+from projections.verify_seal import Computed, check_head, check_seal
 from projections.zip_layout import local_header
 
 MAX_EVENTS = 100_000_000
@@ -88,21 +89,24 @@ class Archive(Protocol):
         """The body of an entry, in bounded pieces; may be read more than once."""
 
 
-def verify(archive: Archive, pin: Pin | None = None) -> Report:
+NOTHING = Evidence()
+
+
+def verify(archive: Archive, evidence: Evidence = NOTHING) -> Report:
     """Run every step that can run, on an archive whose container is canonical."""
-    return _Verification(archive, pin).run()
+    return _Verification(archive, evidence).run()
 
 
 class _Verification:
-    def __init__(self, archive: Archive, pin: Pin | None) -> None:
+    def __init__(self, archive: Archive, evidence: Evidence) -> None:
         self._archive = archive
-        self._pin = pin
+        self._evidence = evidence
         self._findings = Findings()
+        self._anchors = Anchors(evidence, self._findings)
         self._folder = archive.entries[0].path.partition("/")[0] if archive.entries else ""
         self._prefix = len(self._folder) + 1
         self._events = Measure()
         self._leaves = Measure()
-        self._pinned: bytes | None = None
         self._whole = hashlib.sha256()
 
     def run(self) -> Report:
@@ -111,11 +115,11 @@ class _Verification:
         bundle: Bundle | None = None
         fold: BundleFold | None = None
         if claimed is not None:
-            scope, tree = claimed
-            fold = self._replay(scope, tree)
+            fold = self._replay(*claimed)
             if fold is not None and not findings.failed("events"):
                 bundle = fold.finish(self._events, self._leaves)
         self._read_bodies(bundle)
+        tree = None
         summary = Summary(files=len(self._archive.entries))
         if claimed is not None:
             scope, tree = claimed
@@ -130,12 +134,13 @@ class _Verification:
                 erased=None if bundle is None else len(bundle.erased),
                 files=len(self._archive.entries),
             )
-        anchored = self._anchor(claimed[1] if claimed else None)
-        state: State = "VERIFIED" if anchored else "VERIFIED-UNANCHORED"
-        checks = findings.checks(anchor=self._pin is not None)
+        self._check_outside(tree, fold, bundle, summary)
+        asked = self._anchors.asked(tree)
+        checks = findings.checks(asked)
+        state: State = "VERIFIED" if self._anchors.anchored else "VERIFIED-UNANCHORED"
         if any(check.ok is None for check in checks):
             state = "INCOMPLETE"
-        if findings.any_failed:
+        if any(check.ok is False for check in checks):
             state = "FAILED"
         return Report(
             state=state,
@@ -143,7 +148,29 @@ class _Verification:
             summary=summary,
             zip_sha256=self._whole.hexdigest(),
             notes=notes_on(state, summary),
+            forked=self._anchors.forked,
         )
+
+    def _check_outside(
+        self,
+        tree: lists.Tree | None,
+        fold: BundleFold | None,
+        bundle: Bundle | None,
+        summary: Summary,
+    ) -> None:
+        """Steps 8 to 11: what the reader brings, against what was computed."""
+        computed = Computed(
+            folder=self._folder,
+            zip_sha256=self._whole.digest(),
+            manifest_sha256=None if bundle is None else bundle.manifest_sha256,
+            origin=summary.origin,
+            position=summary.position,
+            root=None if fold is None else fold.root(),
+            scope=summary.scope,
+        )
+        seal = check_seal(self._evidence, computed, self._findings)
+        self._anchors.check(tree, computed.root)
+        check_head(self._evidence, seal, summary.position or 0, self._findings)
 
     # What the export says of itself
 
@@ -256,7 +283,7 @@ class _Verification:
     def _fold_all(self, fold: BundleFold, entry: ArchiveEntry, tree: lists.Tree) -> None:
         """The whole project: positions are exactly 1..N, and every line is a leaf."""
         order = Order(self._findings, fold)
-        self._note_pin(fold)
+        self._anchors.note(fold)
         for line, number, offset in self._lines(entry, self._events):
             place = f"{lists.EVENTS_PATH}, line {number} (byte {offset})"
             recorded = order.read(line, place)
@@ -268,7 +295,7 @@ class _Verification:
                     )
                 order.take(recorded, place)
             fold.leaf(leaf_hash(line))
-            self._note_pin(fold)
+            self._anchors.note(fold)
         if fold.size != tree.size:
             self._findings.fail(
                 "events",
@@ -287,7 +314,7 @@ class _Verification:
         if listed is None:
             findings.fail("leaves", f"{lists.LEAVES_PATH} is not there")
         given = iter(()) if listed is None else self._leaf_lines(listed, self._leaves)
-        self._note_pin(fold)
+        self._anchors.note(fold)
         leaf = b""
         last = 0
         for line, number, offset in self._lines(entry, self._events):
@@ -308,7 +335,7 @@ class _Verification:
                     break
                 leaf = found
                 fold.leaf(leaf)
-                self._note_pin(fold)
+                self._anchors.note(fold)
             if fold.size != recorded.position or leaf != leaf_hash(line):
                 findings.fail(
                     "leaves",
@@ -316,15 +343,11 @@ class _Verification:
                 )
         for leaf in given:
             fold.leaf(leaf)
-            self._note_pin(fold)
+            self._anchors.note(fold)
         if fold.size != tree.size:
             findings.fail(
                 "leaves", f"{lists.LEAVES_PATH} has {fold.size} lines, {tree.size} belong there"
             )
-
-    def _note_pin(self, fold: BundleFold) -> None:
-        if self._pin is not None and fold.size == self._pin.size:
-            self._pinned = fold.root()
 
     def _lines(
         self, entry: ArchiveEntry, measure: Measure | None = None
@@ -539,38 +562,6 @@ class _Verification:
             self._findings.fail(
                 "bag", f"{lists.MANIFEST_PATH} lists {len(given)} files, there are {len(belong)}"
             )
-
-    # Step 9
-
-    def _anchor(self, tree: lists.Tree | None) -> bool:
-        """Whether the reader's own root vouches for this log."""
-        pin, findings = self._pin, self._findings
-        if pin is None:
-            return False
-        if tree is None:
-            findings.could_not_run("anchor", "could not run: the log's size is not known")
-        elif pin.origin is not None and pin.origin != tree.origin:
-            findings.fail("anchor", f"the pin is for {pin.origin}, the export for {tree.origin}")
-        elif pin.size > tree.size:
-            findings.could_not_run(
-                "anchor",
-                f"could not run: the pin is for size {pin.size}, the export ends at {tree.size}; "
-                "a consistency proof would be needed",
-            )
-        elif self._pinned is None:
-            findings.could_not_run("anchor", f"could not run: there are no {pin.size} leaves")
-        elif self._pinned != pin.root:
-            findings.fail(
-                "anchor",
-                f"the root over the first {pin.size} leaves is {format_digest(self._pinned)}, "
-                f"the pin says {format_digest(pin.root)}",
-            )
-        elif pin.size == 0:
-            findings.could_not_run("anchor", "a pin of size 0 vouches for nothing")
-        else:
-            findings.ran("anchor", f"the root over the first {pin.size} leaves is the pinned one")
-            return True
-        return False
 
     # Reading
 

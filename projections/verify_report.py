@@ -1,11 +1,11 @@
-"""What a verification says: a check for each step, a state, and the roots that a reader knows."""
+"""What a verification says: a check for each step, and a state."""
 
-import re
+from collections.abc import Collection
 from typing import Literal
 
 import msgspec
 
-from domain.errors import DeedbookError, Invalid
+from domain.errors import DeedbookError
 
 MAX_FINDINGS = 10
 """Failures printed for one step; the rest are counted."""
@@ -19,12 +19,15 @@ STEPS = {
     "root": 5,
     "blobs": 6,
     "replay": 7,
+    "seal": 8,
     "anchor": 9,
+    "witnesses": 9,
+    "head": 10,
+    "since": 11,
 }
-"""The numbers of `docs/export.md`; 8 is the seal, which is not given yet."""
-
-ORIGIN = re.compile(r"[a-z0-9.-]{1,253}")
-_PIN = re.compile(r"(?:sha256:)?([0-9a-f]{64})@(0|[1-9][0-9]{0,17})")
+"""The numbers of `docs/export.md`."""
+CONTENTS = 7
+"""The last step that looks at the export alone."""
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -55,44 +58,23 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a verification."""
+    """The result of a verification.
+
+    Attributes:
+        forked: The position of an older export whose events are not the first of this one's.
+    """
 
     state: State
     checks: tuple[Check, ...]
     summary: Summary
     zip_sha256: str | None = None
     notes: tuple[str, ...] = ()
+    forked: int | None = None
 
-
-class Pin(msgspec.Struct, frozen=True):
-    """A root that the reader knows from elsewhere, for a size of the log."""
-
-    root: bytes
-    size: int
-    origin: str | None = None
-
-
-def read_pin(text: str) -> Pin:
-    """A pin from `ROOT@SIZE`, or from the text of a checkpoint (C2SP tlog-checkpoint).
-
-    Raises:
-        Invalid: `invalid-parameter`.
-    """
-    found = _PIN.fullmatch(text.strip())
-    if found is not None:
-        return Pin(bytes.fromhex(found[1]), int(found[2]))
-    lines = text.split("\n")
-    if len(lines) > 3 and re.fullmatch(r"0|[1-9][0-9]{0,17}", lines[1]):
-        try:
-            root = msgspec.convert(lines[2], bytes)
-        except msgspec.ValidationError:
-            root = b""
-        if len(root) == 32 and ORIGIN.fullmatch(lines[0]):
-            return Pin(root, int(lines[1]), lines[0])
-    raise Invalid(
-        "invalid-parameter",
-        "A pin is ROOT@SIZE, the root as 64 hex digits, or the text of a checkpoint.",
-    )
+    @property
+    def sound(self) -> bool:
+        """Whether the export fits together by itself, whoever made it."""
+        return all(check.ok is True for check in self.checks if check.step <= CONTENTS)
 
 
 class Findings:
@@ -127,11 +109,11 @@ class Findings:
         """Whether any step did."""
         return bool(self._failed)
 
-    def checks(self, *, anchor: bool) -> tuple[Check, ...]:
-        """One check a step, or one for each failure in it; the anchor's only when there is a pin."""
+    def checks(self, asked: Collection[str]) -> tuple[Check, ...]:
+        """One check a step, or one for each failure in it; of those after the contents, what was asked."""
         checks: list[Check] = []
-        for step in STEPS:
-            if step == "anchor" and not anchor:
+        for step, number in STEPS.items():
+            if number > CONTENTS and step not in asked:
                 continue
             found = self._failed.get(step, [])
             checks += (Check(step, False, detail) for detail in found)
@@ -153,7 +135,7 @@ def refused(reason: DeedbookError, *, zip_sha256: str | None = None) -> Report:
             findings.could_not_run(step, "could not run: the archive cannot be read")
     return Report(
         state="FAILED",
-        checks=findings.checks(anchor=False),
+        checks=findings.checks(()),
         summary=Summary(),
         zip_sha256=zip_sha256,
     )
@@ -170,12 +152,20 @@ def notes_on(state: State, summary: Summary) -> tuple[str, ...]:
             f"{summary.withheld} of {size} events withheld; that nothing in scope was left out is "
             "the ledger's word."
         )
-    if state != "VERIFIED":
+    if state == "INCOMPLETE":
         notes.append(
-            "Nothing outside this file vouches for it: it is consistent, which does not make it "
-            "the only history. Compare its root with one you know: --pin ROOT@SIZE."
+            "What was given does not contradict itself, which anybody can bring about. Who made it "
+            "is shown by its seal and the ledger's keys: --sidecar and --trust."
         )
-    notes.append("Not shown: that everything was recorded, that it is true, who acted, and when.")
+    if state == "VERIFIED-UNANCHORED":
+        notes.append(
+            "The ledger vouches for it, and nothing outside the ledger does: it is genuine, which "
+            "does not make it the only history. Compare it with a checkpoint that you kept: --pin."
+        )
+    notes.append(
+        "Not shown: that everything was recorded, that it is true, who acted, and when. What was "
+        "never recorded cannot be detected."
+    )
     return tuple(notes)
 
 

@@ -13,6 +13,7 @@ from app.ledger import Ledger, RequestKey
 from domain.citation import Citation
 from domain.errors import DeedbookError
 from domain.events import PolicyChanged
+from domain.seal import Head
 from tests.ledger_samples import erase, make_project
 
 LARGE = b"0123456789abcdef" * 320_000
@@ -48,6 +49,10 @@ def fill(ledger: Ledger, url: str) -> None:
     position = ledger.position("alpha", None)
     ledger.exports.layout("alpha", position)
     ledger.exports.layout("alpha", position, "run:r1")
+    ledger.seals.seal("alpha", position, "project", None)
+    head = Head("3c8f0a3d1f3c6d0b5a1e7f2d9c4b8a6e5d7f1c20", "https://git.example/alpha")
+    ledger.seals.seal("alpha", position, "project", head)
+    ledger.seals.seal("alpha", position, "run:r1", head)
     ledger.checkpoints.latest("alpha")
     ledger.create_project("beta", title="Beta", actor="user:ada")
     ledger.write_artifact("beta", "NOTE", "only", b"# Only\n", actor="user:ada")
@@ -149,16 +154,20 @@ CHANGES = {
 """By type: another value."""
 
 
-def change_one(connection: psycopg.Connection, table: str, column: str, kind: str) -> None:
-    """Give one row of `alpha`, from the middle, another value in a column."""
+def change_one(
+    connection: psycopg.Connection, table: str, column: str, kind: str, project: str = "alpha"
+) -> None:
+    """Give one row of a project, from the middle, another value in a column."""
     names = {"table": sql.Identifier(table), "column": sql.Identifier(column)}
     statement = sql.SQL(
         """
         UPDATE {table} SET {column} = {change} WHERE ctid = (
-          SELECT ctid FROM {table} WHERE project_id = 'alpha' ORDER BY {table} DESC
-          LIMIT 1 OFFSET (SELECT count(*) / 2 FROM {table} WHERE project_id = 'alpha'))
+          SELECT ctid FROM {table} WHERE project_id = {project} ORDER BY {table} DESC
+          LIMIT 1 OFFSET (SELECT count(*) / 2 FROM {table} WHERE project_id = {project}))
         """
-    ).format(change=sql.SQL(CHANGES[kind].format("{column}")).format(**names), **names)
+    ).format(
+        project=project, change=sql.SQL(CHANGES[kind].format("{column}")).format(**names), **names
+    )
     tamper(connection, statement)
 
 
@@ -173,12 +182,16 @@ def tamper(connection: psycopg.Connection, *statements: sql.SQL | sql.Composed) 
 TRIGGERS_OFF = """
 ALTER TABLE event DISABLE TRIGGER USER;
 ALTER TABLE checkpoint DISABLE TRIGGER USER;
-ALTER TABLE log_key DISABLE TRIGGER USER
+ALTER TABLE log_key DISABLE TRIGGER USER;
+ALTER TABLE seal_key DISABLE TRIGGER USER;
+ALTER TABLE seal_entry DISABLE TRIGGER USER
 """
 TRIGGERS_ON = """
 ALTER TABLE event ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_truncate;
 ALTER TABLE checkpoint ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_truncate;
-ALTER TABLE log_key ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_truncate
+ALTER TABLE log_key ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_truncate;
+ALTER TABLE seal_key ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_truncate;
+ALTER TABLE seal_entry ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_truncate
 """
 
 

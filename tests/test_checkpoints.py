@@ -381,7 +381,7 @@ def test_of_two_that_start_first_one_makes_the_key_and_the_other_serves_without(
             register_key(pool, first.public_key)
             return made
 
-        monkeypatch.setattr("app.signing_key.make_key", too_late)
+        monkeypatch.setattr("adapters.ed25519_key.make_key", too_late)
         assert open_signer(f"file:{tmp_path / 'late.key'}", pool, make=True) is None
         assert current_key(pool) == first.public_key
     assert not (tmp_path / "late.key").exists()

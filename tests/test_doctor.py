@@ -49,6 +49,8 @@ EVIDENCE = (
     "tree_node",
     "checkpoint",
 )
+SEALS = ("seal_log", "seal_entry")
+"""Evidence of the ledger as a whole, under no project's name."""
 OTHERS = {
     "loose_object",  # what it has is in no content row, and goes away
     "upload",  # on its way, and checked when it becomes a blob
@@ -108,7 +110,7 @@ def test_a_sound_ledger_gives_no_finding(shared_url: str) -> None:
 
 
 def test_every_table_of_projects_is_evidence_or_named_here(shared_url: str) -> None:
-    assert tables_with_projects(shared_url) == set(EVIDENCE) | OTHERS
+    assert tables_with_projects(shared_url) == {*EVIDENCE, *SEALS, *OTHERS}
 
 
 @pytest.mark.parametrize("table", EVIDENCE)
@@ -127,6 +129,47 @@ def test_a_change_of_any_column_is_found_at_its_place(shared_url: str, table: st
         if not any(place.startswith(f"{table} ") and wanted in place for place in found):
             unnoticed.append((column, found))
     assert unnoticed == []
+
+
+@pytest.mark.parametrize("table", SEALS)
+def test_a_change_of_any_column_of_the_seal_log_is_found_at_its_place(
+    shared_url: str, table: str
+) -> None:
+    unnoticed = []
+    for column, kind in columns_of(shared_url, table):
+        with undone(shared_url) as connection:
+            connection.execute("ALTER TABLE seal_entry DROP CONSTRAINT seal_entry_key_ordinal_fkey")
+            try:
+                change_one(connection, table, column, kind, project="")
+            except psycopg.errors.CheckViolation:
+                continue  # the database itself refuses such a row
+            found = seen(connection)
+        if not any(place.startswith(table) for place in found):
+            unnoticed.append((column, found))
+    assert unnoticed == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "place"),
+    [
+        ("DELETE FROM seal_entry WHERE position = 2", "seal_entry 2"),
+        ("DELETE FROM seal_entry WHERE position = 3", "seal_log (size)"),
+        ("DELETE FROM seal_log", "seal_log"),
+        ("UPDATE seal_key SET spki = set_byte(spki, 40, 1)", "seal_entry 0"),
+        ("UPDATE log_key SET ed25519 = set_byte(ed25519, 0, 1)", "seal_entry 0 (sidecar)"),
+        ("INSERT INTO seal_key SELECT 2, set_byte(spki, 40, 1) FROM seal_key", "seal_key"),
+        ("INSERT INTO log_key SELECT 2, set_byte(ed25519, 0, 1) FROM log_key", "log_key"),
+        ("DELETE FROM checkpoint WHERE project_id = '' AND size = 2", "seal_entry 1"),
+        ("UPDATE ledger SET host = 'other.example'", "seal_log (origin)"),
+    ],
+)
+def test_what_is_done_to_seals_and_keys_is_found(
+    shared_url: str, statement: LiteralString, place: str
+) -> None:
+    with undone(shared_url) as connection:
+        tamper(connection, sql.SQL(statement))
+        found = seen(connection)
+    assert any(one.startswith(place) for one in found), found
 
 
 @pytest.mark.parametrize("table", ["export", "export_file"])

@@ -16,7 +16,8 @@ from domain.merkle import leaf_hash, tree_root
 from projections import manifest as lists
 from projections.bundle import Scope
 from projections.verify import Archive, ArchiveEntry, verify
-from projections.verify_report import Pin, Report, read_pin
+from projections.verify_evidence import Evidence, Pin, read_pin
+from projections.verify_report import Report
 from tests.export_samples import ORIGIN, MemoryLog, files_of, mended, sample_log
 
 FOLDER = "alpha-16"
@@ -56,7 +57,7 @@ class _Files:
 
 def check(files: Mapping[str, bytes], pin: Pin | None = None) -> Report:
     archive: Archive = _Files(files)
-    return verify(archive, pin)
+    return verify(archive, Evidence(pin=pin))
 
 
 def failed_steps(report: Report) -> set[str]:
@@ -88,14 +89,16 @@ def test_a_good_export_passes_every_step_and_says_that_nothing_vouches_for_it(
     files: dict[str, bytes],
 ) -> None:
     report = check(files)
-    assert report.state == "VERIFIED-UNANCHORED"
+    assert report.state == "INCOMPLETE"
     assert [(one.id, one.ok) for one in report.checks] == [
-        (name, True) for name in ("shape", "bag", "events", "leaves", "root", "blobs", "replay")
+        *((name, True) for name in ("shape", "bag", "events", "leaves", "root", "blobs", "replay")),
+        ("seal", None),
     ]
+    assert report.sound
     assert report.summary.origin == ORIGIN
     assert report.summary.position == 16
     assert report.summary.withheld == 0
-    assert "Nothing outside this file vouches for it" in report.notes[0]
+    assert "Who made it is shown by its seal" in report.notes[0]
 
 
 def test_t16_the_report_says_that_what_was_never_recorded_cannot_be_seen(
@@ -106,16 +109,18 @@ def test_t16_the_report_says_that_what_was_never_recorded_cannot_be_seen(
 
 def test_a_runs_export_says_how_many_events_are_withheld(log: MemoryLog) -> None:
     report = check(files_of(log.lines, log.blobs, Scope("r1")))
-    assert report.state == "VERIFIED-UNANCHORED"
+    assert report.sound
     assert report.summary.withheld == 6
     assert report.notes[0].startswith("6 of 16 events withheld;")
 
 
-def test_a_known_root_makes_it_verified(log: MemoryLog, files: dict[str, bytes]) -> None:
+def test_a_known_root_of_the_whole_log_makes_it_verified_and_one_of_its_beginning_does_not(
+    log: MemoryLog, files: dict[str, bytes]
+) -> None:
     for size in (1, 7, 16):
         root = tree_root([leaf_hash(line) for line in log.lines[:size]])
         report = check(files, read_pin(f"{root.hex()}@{size}"))
-        assert report.state == "VERIFIED"
+        assert report.state == ("VERIFIED" if size == 16 else "INCOMPLETE")
         assert (report.checks[-1].id, report.checks[-1].ok) == ("anchor", True)
 
 
@@ -138,9 +143,11 @@ def test_a_pin_from_the_future_or_for_another_log_does_not_verify(files: dict[st
 
 def test_a_pin_is_a_root_with_a_size_or_a_checkpoint() -> None:
     root = "1fc89e6fe4b4eec240edebc9f595dc9f452f24d0600baf7733942cdf0bf90553"
-    checkpoint = f"{ORIGIN}\n3\nH8ieb+S07sJA7evJ9ZXcn0UvJNBgC693M5Qs3wv5BVM=\n\n— x y\n"
+    checkpoint = f"{ORIGIN}\n3\nH8ieb+S07sJA7evJ9ZXcn0UvJNBgC693M5Qs3wv5BVM=\n"
+    signed = f"{checkpoint}\n— x AAAAAAA=\n"
     assert read_pin(f"{root}@3") == read_pin(f"sha256:{root}@3\n") == Pin(bytes.fromhex(root), 3)
     assert read_pin(checkpoint) == Pin(bytes.fromhex(root), 3, ORIGIN)
+    assert read_pin(signed) == Pin(bytes.fromhex(root), 3, ORIGIN, signed)
     for wrong in ("", f"{root}@03", f"{root[1:]}@3", checkpoint.replace("\n3\n", "\n03\n")):
         with pytest.raises(Invalid, match="pin"):
             read_pin(wrong)
@@ -255,7 +262,7 @@ def test_a_content_that_is_not_there_fails_unless_an_event_erased_it(
     )
     good = files_of(erased.lines, erased.blobs)
     report = check(good)
-    assert report.state == "VERIFIED-UNANCHORED"
+    assert report.sound
     assert report.summary.erased == 1
     # T15: present and erased contradict each other.
     report = check(mended({**good, "alpha-17/data/artifacts/ADR/Readme+1.v1.md": b"# One\n"}))
@@ -367,7 +374,7 @@ def test_cutting_any_file_fails(log: MemoryLog, cut: Callable[[bytes], bytes]) -
 
 def test_a_report_is_json_with_a_state_and_checks(files: dict[str, bytes]) -> None:
     value = msgspec.json.decode(msgspec.json.encode(check(files)))
-    assert value["state"] == "VERIFIED-UNANCHORED"
+    assert value["state"] == "INCOMPLETE"
     assert set(value["checks"][0]) == {"id", "ok", "detail"}
 
 

@@ -26,7 +26,7 @@ def ignore(_done: int, _total: int | None) -> None:
 
 
 def verified(file: Path) -> Report:
-    return verify_file(file, pin=None, progress=ignore)
+    return verify_file(file, progress=ignore)
 
 
 def shape_of(report: Report) -> tuple[bool | None, str]:
@@ -40,7 +40,7 @@ def test_the_crafting_kit_makes_the_good_export(tmp_path: Path) -> None:
     assert CRAFTS.good == zip_of(files_of(log.lines, log.blobs))
     file = tmp_path / "good.zip"
     file.write_bytes(CRAFTS.good)
-    assert verified(file).state == "VERIFIED-UNANCHORED"
+    assert verified(file).sound
     assert len({name for name, _, _ in CASES}) == len(CASES) > 59
 
 
@@ -119,7 +119,7 @@ def test_a_file_that_is_cut_while_it_is_read_is_a_finding(tmp_path: Path) -> Non
     def cut(_done: int, _total: int | None) -> None:
         os.truncate(file, 1_000)
 
-    report = verify_file(file, pin=None, progress=cut)
+    report = verify_file(file, progress=cut)
     assert report.state == "FAILED"
     assert "archive-truncated" in shape_of(report)[1]
 
@@ -148,8 +148,8 @@ def test_a_file_that_is_replaced_while_it_is_read_stays_the_one_that_was_opened(
         if other.exists():
             other.replace(file)
 
-    report = verify_file(file, pin=None, progress=swap)
-    assert report.state == "VERIFIED-UNANCHORED"
+    report = verify_file(file, progress=swap)
+    assert report.sound
     assert file.read_bytes() == b"another file"
 
 
@@ -163,7 +163,7 @@ def test_a_file_that_changes_while_it_is_read_is_a_finding(tmp_path: Path) -> No
             opened.seek(at)
             opened.write(b"[")
 
-    report = verify_file(file, pin=None, progress=change)
+    report = verify_file(file, progress=change)
     assert report.state == "FAILED"
 
 
@@ -277,7 +277,7 @@ def test_a_system_that_gives_few_bytes_at_a_time_gives_the_same(
         return read(descriptor, min(count, 10), at)
 
     monkeypatch.setattr(os, "pread", meagre)
-    assert verified(file).state == "VERIFIED-UNANCHORED"
+    assert verified(file).sound
     gone = iter((1, 0))
 
     def ending(descriptor: int, count: int, at: int) -> bytes:

@@ -1,17 +1,16 @@
-"""`export` and `verify`: take a project away, and check what was taken."""
+"""`export`: take a project away, sealed if asked."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.choices import Choices, Command, chosen, project_argument
-from app.cli.failure import EXIT_CODES_HELP, NOT_VERIFIED, OK
+from app.cli.choices import Command, chosen, project_argument
+from app.cli.written_file import write_whole
 
 if TYPE_CHECKING:
-    from projections.verify_report import Report
-
-MAX_PIN_CHARACTERS = 10_000
+    from app.client import Client
+    from domain.seal import Head
 
 
 @click.command("export", cls=Command)
@@ -27,6 +26,13 @@ MAX_PIN_CHARACTERS = 10_000
     metavar="FILE",
 )
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@click.option("--seal", is_flag=True, help="Have it sealed: FILE.sigstore.json beside it.")
+@click.option("--head", help="The commit to seal it for, such as HEAD.", metavar="SHA")
+@click.option(
+    "--repository",
+    help="Where that commit is; default: the CI job's, or the remote `origin` of the checkout here.",
+    metavar="URL",
+)
 def export_command(
     project: str | None,
     at: int | None,
@@ -34,12 +40,18 @@ def export_command(
     originals: bool,
     file: Path | None,
     force: bool,
+    seal: bool,
+    head: str | None,
+    repository: str | None,
 ) -> None:
     """Take a project, or one run, away as a ZIP that proves itself.
 
     The same position gives the same bytes for ever. A download that breaks off goes on where it
     stopped, in this command or the next; the file appears only when it is whole and its SHA-256 is
     the announced one.
+
+    With --seal the ledger signs what this file is, and logs that; with --head also for which commit.
+    Sealing the same again gives the same bytes.
     """
     from app.cli.output import remark
     from app.client import announced_sha256, segment
@@ -49,6 +61,9 @@ def export_command(
 
     choices = chosen()
     slug = choices.named_project(project)
+    if (head is not None or repository is not None) and not seal:
+        raise click.UsageError("--head and --repository belong to --seal.")
+    commit = _head(head, repository)
     with choices.client() as client:
         upto = position(client, slug, at)
         path = f"/v1/projects/{segment(slug)}/exports/{upto}.zip"
@@ -59,19 +74,24 @@ def export_command(
         announced = announced_sha256(client.head(path, params))
         if there is not None and announced is not None:
             _refuse_other(target, there, format_digest(announced))
-            _show(target, there)
-            return
-        part = target.with_name(target.name + ".part")
-        with Progress("export", in_bytes=True, hidden=choices.quiet) as progress:
-            done = client.download(path, part, params=params, progress=progress)
-    if there is not None:
-        part.unlink()
-        _refuse_other(target, there, done.digest)
-    else:
-        part.replace(target)
-    if done.resumed:
-        remark(f"The first {readable_size(done.resumed)} were there already.")
-    _show(target, done.digest)
+            digest = there
+        else:
+            part = target.with_name(target.name + ".part")
+            with Progress("export", in_bytes=True, hidden=choices.quiet) as progress:
+                done = client.download(path, part, params=params, progress=progress)
+            digest = done.digest
+            if there is not None:
+                part.unlink()
+                _refuse_other(target, there, digest)
+            else:
+                part.replace(target)
+            if done.resumed:
+                remark(f"The first {readable_size(done.resumed)} were there already.")
+        sidecar = None
+        if seal:
+            asked: dict[str, object] = {"run": run_id, "originals": originals, "head": commit}
+            sidecar = _seal(client, f"{path.removesuffix('.zip')}/seal", asked, target, digest)
+    _show(target, digest, sidecar)
 
 
 def _refuse_other(target: Path, there: str, wanted: str) -> None:
@@ -85,17 +105,53 @@ def _refuse_other(target: Path, there: str, wanted: str) -> None:
     remark(f"{target} is there already, byte for byte.")
 
 
-def _show(target: Path, digest: str) -> None:
+def _head(commit: str | None, repository: str | None) -> "Head | None":
+    """The commit to seal for, with where it is."""
+    from app.build_facts import build_facts
+    from app.checkout import resolved, with_checkout
+    from app.settings import environment
+    from domain.seal import Head, check_head
+
+    if commit is None:
+        return None
+    url = repository or with_checkout(build_facts(environment())).repository
+    if url is None:
+        raise click.UsageError("Say with --repository URL where the commit of --head is.")
+    return check_head(Head(resolved(commit) or commit, url))
+
+
+def _seal(client: "Client", path: str, asked: dict[str, object], target: Path, digest: str) -> Path:
+    """Have it sealed, and keep the sidecar beside it, once it is about this very file."""
+    from app.cli.output import remark
+    from app.verify import SIDECAR
+    from domain.digest import format_digest
+    from domain.errors import Damaged
+    from domain.seal import parse_statement
+    from domain.sigstore_bundle import MEDIA_TYPE, parse_bundle
+
+    raw = client.post_for_content(path, asked, accept=MEDIA_TYPE)
+    sealed = parse_statement(parse_bundle(raw).statement)
+    if format_digest(sealed.zip_sha256) != digest or sealed.head != asked["head"]:
+        raise Damaged("seal-differs", "The ledger sealed something else than was asked for.")
+    sidecar = target.with_name(target.name + SIDECAR)
+    write_whole(sidecar, raw)
+    remark(f"{sidecar} is its seal.")
+    return sidecar
+
+
+def _show(target: Path, digest: str, sidecar: Path | None) -> None:
     from app.cli.output import remark, show_one
 
-    show_one(
-        {
-            "path": str(target),
-            "size_bytes": target.stat().st_size,
-            "sha256": digest.partition(":")[2],
-        }
-    )
-    remark(f"Check it, offline: deedbook verify {target}")
+    facts: dict[str, object] = {
+        "path": str(target),
+        "size_bytes": target.stat().st_size,
+        "sha256": digest.partition(":")[2],
+    }
+    if sidecar is not None:
+        facts["sidecar"] = str(sidecar)
+    show_one(facts)
+    trust = " --trust trust.json" if sidecar is not None else ""
+    remark(f"Check it, offline: deedbook verify {target}{trust}")
 
 
 def _digest_of(file: Path) -> str:
@@ -105,82 +161,3 @@ def _digest_of(file: Path) -> str:
 
     with file.open("rb") as opened:
         return format_digest(hashlib.file_digest(opened, "sha256").digest())
-
-
-@click.command("verify", cls=Command, epilog=EXIT_CODES_HELP)
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.zip")
-@click.option(
-    "--pin",
-    help="A root known from elsewhere: ROOT@SIZE, or a file with that or with a checkpoint.",
-    metavar="PIN",
-)
-@click.option(
-    "--require-anchor",
-    is_flag=True,
-    help="Fail unless something outside the file (a pin) vouches for it.",
-)
-def verify_command(file: Path, pin: str | None, require_anchor: bool) -> int:
-    """Check an export: offline, without a ledger, and without extracting anything.
-
-    \b
-    It replays the events, makes every file again and compares every byte. Results:
-      VERIFIED             genuine and complete, vouched for from outside      exit 0
-      VERIFIED-UNANCHORED  all fits together, nothing outside vouches for it   exit 0
-                           (with a warning; exit 3 with --require-anchor)
-      INCOMPLETE           something that belongs to it is not there           exit 3
-      FAILED               it was changed, or is no export                     exit 3
-    """  # noqa: D301 -- click's mark for a block that is kept as it is
-    from app.progress import Progress
-    from app.verify import verify_file
-    from domain.errors import NotFound
-    from projections.verify_report import read_pin
-
-    choices = chosen()
-    if not file.is_file():
-        raise NotFound("file-not-found", f"There is no file {file}.")
-    known = None if pin is None else read_pin(_pin_text(pin))
-    with Progress("verify", in_bytes=True, hidden=choices.quiet) as progress:
-        report = verify_file(file, pin=known, progress=progress)
-    anchored = report.state == "VERIFIED" or not require_anchor
-    _print_report(report, file, choices)
-    if not anchored and report.state == "VERIFIED-UNANCHORED":
-        click.echo("error: nothing outside the file vouches for it (anchor-required)", err=True)
-    good = report.state in {"VERIFIED", "VERIFIED-UNANCHORED"} and anchored
-    return OK if good else NOT_VERIFIED
-
-
-def _pin_text(pin: str) -> str:
-    """The pin itself, or the text of the file that is named."""
-    file = Path(pin)
-    try:
-        with file.open(encoding="utf-8") as opened:
-            return opened.read(MAX_PIN_CHARACTERS)
-    except (OSError, ValueError):
-        return pin
-
-
-def _print_report(report: "Report", file: Path, choices: Choices) -> None:
-    import msgspec
-
-    from app.cli.output import printable, remark, show_one, styled, warn
-
-    if choices.output != "table":
-        show_one(msgspec.to_builtins(report))
-        return
-    words = {True: ("ok", "green"), False: ("FAIL", "red"), None: ("-", "yellow")}
-    for check in report.checks:
-        word, color = words[check.ok]
-        mark = styled(word.ljust(5), color, choices)
-        click.echo(f"{mark} {check.step} {check.id:<8} {printable(check.detail)}")
-    good = report.state.startswith("VERIFIED")
-    click.echo(f"\n{styled(report.state, 'green' if good else 'red', choices)}  {file}")
-    for name, value in msgspec.to_builtins(report.summary).items():
-        if value is not None:
-            click.echo(f"  {name:<9} {printable(str(value))}")
-    if report.zip_sha256 is not None:
-        click.echo(f"  {'sha256':<9} {report.zip_sha256}")
-    if report.state == "VERIFIED-UNANCHORED":
-        warn(" ".join(report.notes))
-    else:
-        for note in report.notes:
-            remark(note)

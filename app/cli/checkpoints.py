@@ -8,6 +8,8 @@ import click
 
 from app.cli.choices import Choices, Command, chosen, project_argument
 from app.cli.failure import EXIT_CODES_HELP, NOT_VERIFIED, OK
+from app.cli.given_file import read_given
+from app.cli.written_file import write_whole
 
 if TYPE_CHECKING:
     from app.client import Client
@@ -68,7 +70,7 @@ def checkpoint_command(
             proof = parse_consistency(_text(client, f"{base}/consistency", params))
             check_grown(proof, old, new)
     if file is not None:
-        _write(file, note.encode())
+        write_whole(file, note.encode())
         remark(f"{file} is the checkpoint at {new.size} events.")
     elif choices.output == "table":
         click.echo(note, nl=False)
@@ -108,8 +110,8 @@ def proof_command(
     with choices.client() as client:
         proof = _text(client, f"{base}/log/proof/{position}", {"size": size})
         if event is not None:
-            _write(event, client.content(f"{base}/events/{position}")[0])
-    _write(target, proof.encode())
+            write_whole(event, client.content(f"{base}/events/{position}")[0])
+    write_whole(target, proof.encode())
     show_one({"path": str(target), "position": int(position)})
     remark(f"Check it, offline: deedbook verify-proof {target} --key VKEY --event FILE")
 
@@ -194,20 +196,4 @@ def _text(client: "Client", path: str, params: "dict[str, str | int | None] | No
 
 
 def _read(file: Path) -> bytes:
-    from domain.errors import NotFound, TooLarge
-
-    try:
-        with file.open("rb") as opened:
-            raw = opened.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise NotFound("file-not-found", f"{file} cannot be read: {error.strerror}.") from None
-    if len(raw) > MAX_FILE_BYTES:
-        raise TooLarge("file-too-large", f"{file} has more than {MAX_FILE_BYTES} bytes.")
-    return raw
-
-
-def _write(file: Path, raw: bytes) -> None:
-    """Put it there whole: what was there before stays until then."""
-    part = file.with_name(file.name + ".part")
-    part.write_bytes(raw)
-    part.replace(file)
+    return read_given(str(file), MAX_FILE_BYTES)
