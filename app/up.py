@@ -112,9 +112,7 @@ def _connection(ledger: Ledger, folder: Path, url: str, project: str) -> tuple[C
 def _welcome(ledger: Ledger, connection: Connection, folder: Path, *, show_token: bool) -> str:
     assert connection.project is not None
     size = ledger.log.head(connection.project).size
-    kept = connection_file(folder)
-    with contextlib.suppress(ValueError):
-        kept = kept.relative_to(Path.cwd())
+    kept = _shown(connection_file(folder))
     command = _command(folder)
     events = "1 event" if size == 1 else f"{size:,} events"
     token = f"{connection.token} (kept in {kept})" if show_token else f"kept in {kept}"
@@ -128,9 +126,16 @@ Deedbook is ready at {connection.url} (Ctrl-C stops it).
 
 Try next, in another terminal:
   {command} log
-  {command} export {connection.project}
-  {command} verify {connection.project}-{size}.zip
+  {command} export {connection.project} --seal
+  {command} verify {connection.project}-{size}.zip --trust {_shown(folder / "keys" / "trust.json")}
 """
+
+
+def _shown(file: Path) -> str:
+    """A path as a person would type it here."""
+    with contextlib.suppress(ValueError):
+        file = file.relative_to(Path.cwd())
+    return shlex.quote(str(file))
 
 
 def _command(folder: Path) -> str:

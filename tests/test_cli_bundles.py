@@ -12,9 +12,11 @@ import pytest
 
 from app.cli import failure
 from app.cli.root import run
+from domain.merkle import leaf_hash, tree_root
 from tests.export_samples import files_of, sample_log, zip_of
 
 LOG = sample_log()
+PIN = f"{tree_root([leaf_hash(line) for line in LOG.lines]).hex()}@16"
 GOOD = zip_of(files_of(LOG.lines, LOG.blobs))
 SHA256 = hashlib.sha256(GOOD).hexdigest()
 
@@ -106,7 +108,8 @@ def test_an_export_is_saved_under_its_own_name_and_verifies(
     assert "deedbook verify alpha-16.zip" in written.err
     assert Path("alpha-16.zip").read_bytes() == GOOD
     assert [one.name for one in Path().iterdir()] == ["alpha-16.zip"]
-    assert run(["verify", "-q", "alpha-16.zip"]) == failure.OK
+    assert run(["verify", "-q", "alpha-16.zip"]) == failure.NOT_VERIFIED
+    assert run(["verify", "-q", "alpha-16.zip", "--pin", PIN]) == failure.OK
 
 
 def test_a_runs_export_is_named_after_the_run(server: Server) -> None:

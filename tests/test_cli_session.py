@@ -155,8 +155,19 @@ def test_an_export_is_taken_and_verified(typed: Typed, project: str) -> None:
     assert made["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert not file.with_name(file.name + ".part").exists()
     typed("export")  # it is there already, byte for byte
-    report = json.loads(typed("--json", "verify", str(file)))
+    said = typed("verify", str(file), expected=failure.NOT_VERIFIED)
+    assert "Who made it is shown by its seal" in said
+    made = json.loads(typed("--json", "export", "--seal"))
+    assert made["sidecar"] == f"{file}.sigstore.json"
+    typed("trusted-root", "-o", "keys")
+    trusted = ("--trust", "keys/trust.json")
+    report = json.loads(typed("--json", "verify", str(file), *trusted))
     assert report["state"] == "VERIFIED-UNANCHORED"
+    typed("verify", str(file), *trusted, "--require-anchor", expected=failure.NOT_VERIFIED)
+    typed("checkpoint", "-o", "pin")
+    report = json.loads(typed("--json", "verify", str(file), *trusted, "--pin", "pin"))
+    assert report["state"] == "VERIFIED"
+    Path(made["sidecar"]).unlink()
     root = json.loads(typed("--json", "project", "show"))["root"]
     pinned = json.loads(typed("--json", "verify", str(file), "--pin", f"{root}@2"))
     assert pinned["state"] == "VERIFIED"

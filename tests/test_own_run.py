@@ -96,8 +96,11 @@ def test_a_run_of_this_repositorys_own_checks_is_recorded_exported_and_verified(
     assert the(TranscriptRecorded, recorded("own")).exit_code == 0
 
     file = tmp_path / "own.zip"
-    typed("export", project, "--run", "own", "-o", str(file))
-    state = json.loads(typed("--json", "verify", str(file)))
+    sealed = ("--seal", "--head", head, "--repository", "https://git.example/own")
+    typed("export", project, "--run", "own", "-o", str(file), *sealed)
+    typed("trusted-root", "-o", str(tmp_path))
+    trusted = ("--trust", str(tmp_path / "trust.json"), "--head", head)
+    state = json.loads(typed("--json", "verify", str(file), *trusted))
     assert state["state"] == "VERIFIED-UNANCHORED"
     typed("export", project, "-o", str(tmp_path / "whole.zip"))
     with zipfile.ZipFile(tmp_path / "whole.zip") as archive:

@@ -62,6 +62,7 @@ def test_the_session_in_the_readme_works_as_typed(served: Served, tmp_path: Path
     assert '"type":"ArtifactWritten"' in said.stdout
     assert "\n# Hello\n" in said.stdout
     assert "VERIFIED-UNANCHORED  deedbook.zip" in said.stdout
+    assert "VERIFIED  deedbook.zip" in said.stdout
     first = served.ledger.log.stream("deedbook", "project", 0, 1, 10**9)[0]
     assert first.leaf.hex() in said.stdout
 
