@@ -41,7 +41,7 @@ PROOF_PROBLEMS = (
     problems=("checkpoint-unsigned",),
     headers=("If-None-Match",),
 )
-def read_checkpoint(call: Call[NoQuery, None]) -> Response:
+def read_seal_log_checkpoint(call: Call[NoQuery, None]) -> Response:
     """Read the seal log's checkpoint: its size and root, signed."""
     return checkpoint_of(call, SEAL_LOG)
 
@@ -55,7 +55,7 @@ def read_checkpoint(call: Call[NoQuery, None]) -> Response:
     problems=TILE_PROBLEMS,
     headers=("If-None-Match",),
 )
-def read_tile(call: Call[NoQuery, None]) -> Response:
+def read_seal_log_tile(call: Call[NoQuery, None]) -> Response:
     """Read a tile of the seal log's tree."""
     return tile_of(call, SEAL_LOG)
 
@@ -69,7 +69,7 @@ def read_tile(call: Call[NoQuery, None]) -> Response:
     problems=TILE_PROBLEMS,
     headers=("If-None-Match",),
 )
-def read_entries(call: Call[NoQuery, None]) -> Response:
+def read_seal_log_entries(call: Call[NoQuery, None]) -> Response:
     """Read up to 256 leaves of the seal log, each behind its length (16 bits, big-endian)."""
     return entries_of(call, SEAL_LOG)
 
@@ -84,7 +84,7 @@ def read_entries(call: Call[NoQuery, None]) -> Response:
     problems=PROOF_PROBLEMS,
     headers=("If-None-Match",),
 )
-def read_proof(call: Call[ProofQuery, None]) -> Response:
+def read_seal_log_proof(call: Call[ProofQuery, None]) -> Response:
     """Take away the proof that an entry is in the seal log; positions count from 1."""
     return proof_of(call, SEAL_LOG)
 
@@ -99,6 +99,6 @@ def read_proof(call: Call[ProofQuery, None]) -> Response:
     problems=PROOF_PROBLEMS,
     headers=("If-None-Match",),
 )
-def read_consistency(call: Call[ConsistencyQuery, None]) -> Response:
+def read_seal_log_consistency(call: Call[ConsistencyQuery, None]) -> Response:
     """Take away the proof that the seal log only grew since an older size."""
     return consistency_of(call, SEAL_LOG)
