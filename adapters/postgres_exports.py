@@ -15,6 +15,7 @@ from adapters.outside_contents import NOTHING_OUTSIDE, Kept, OutsideContents
 from domain.digest import format_digest
 from domain.errors import Damaged, DeedbookError
 from projections.bundle import Source
+from projections.manifest import TREE_PATH
 
 EVENTS_PAGE = 256
 """Positions a query; a line has at most 64 KiB, so a page has at most 16 MiB."""
@@ -89,6 +90,19 @@ class Outside(msgspec.Struct, frozen=True):
     kept: Kept
 
 
+class Whole(msgspec.Struct, frozen=True):
+    """An export that was read through, with all its contents here: what a seal needs of it.
+
+    Attributes:
+        tree: The bytes of its `data/tree.json`.
+        signed_root: Of the project's checkpoint of exactly this size; None if none was signed.
+    """
+
+    record: ExportRecord
+    tree: bytes
+    signed_root: bytes | None
+
+
 _Key = tuple[str, int, str, int]
 
 
@@ -106,6 +120,37 @@ class PostgresExports:
         with self._pool.connection() as connection:
             cursor = connection.cursor(binary=True)
             return _find(cursor, (project, position, scope, format_version))
+
+    def whole(self, project: str, position: int, scope: str, format_version: int) -> Whole | None:
+        """The export, if it was read through before and its contents are all in the database."""
+        key = (project, position, scope, format_version)
+        with self._pool.connection() as connection:
+            row = (
+                connection.cursor(binary=True)
+                .execute(
+                    """
+                    SELECT folder, entries, zip_size_bytes, manifest_sha256, layout_id, zip_sha256,
+                      (SELECT content FROM export_file f WHERE f.project_id = e.project_id
+                         AND f.position = e.position AND f.scope = e.scope
+                         AND f.format_version = e.format_version AND path = folder || %b),
+                      (SELECT root FROM checkpoint c
+                       WHERE c.project_id = e.project_id AND c.size = e.position)
+                    FROM export e WHERE project_id = %b AND position = %b AND scope = %b
+                      AND format_version = %b AND zip_sha256 IS NOT NULL
+                      AND NOT EXISTS (SELECT FROM export_file f WHERE f.project_id = e.project_id
+                        AND f.position = e.position AND f.scope = e.scope
+                        AND f.format_version = e.format_version AND f.source = 0
+                        AND NOT EXISTS (SELECT FROM blob b
+                          WHERE b.project_id = f.project_id AND b.sha256 = f.sha256
+                            AND b.address IS NULL OFFSET 0))  -- each looked up, as below
+                    """,
+                    (f"/{TREE_PATH}", *key),
+                )
+                .fetchone()
+            )
+        if row is None or row[6] is None:
+            return None
+        return Whole(_record(key, row), bytes(row[6]), row[7])
 
     def absent(self, record: ExportRecord) -> list[Absent]:
         """The contents of a kept layout that the ledger does not have any more."""
@@ -568,8 +613,10 @@ def _find(cursor: Cursor[tuple[object, ...]], key: _Key) -> ExportRecord | None:
         """,
         key,
     ).fetchone()
-    if row is None:
-        return None
+    return None if row is None else _record(key, row)
+
+
+def _record(key: _Key, row: Sequence[object]) -> ExportRecord:
     project, position, scope, format_version = key
     return msgspec.convert(
         {

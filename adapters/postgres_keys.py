@@ -75,11 +75,16 @@ def check_current(connection: psycopg.Connection, role: Role, public_key: bytes)
         Conflict: `signing-key-retired`.
     """
     if read_current(connection, role) != public_key:
-        raise Conflict(
-            "signing-key-retired",
-            f"The {role} key of this process is not the ledger's any more: put the current one in "
-            "its place and start the service anew.",
-        )
+        raise retired(role)
+
+
+def retired(role: Role) -> Conflict:
+    """The problem of a key that another one has followed."""
+    return Conflict(
+        "signing-key-retired",
+        f"The {role} key of this process is not the ledger's any more: put the current one in its "
+        "place and start the service anew.",
+    )
 
 
 def add_key(connection: psycopg.Connection, role: Role, public_key: bytes) -> None:

@@ -13,7 +13,7 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from adapters.postgres_checkpoints import LOCK_SECONDS, TRACKING, refused
-from adapters.postgres_keys import check_current, read_trust
+from adapters.postgres_keys import read_trust, retired
 from adapters.tree_rows import extend_nodes
 from domain.checkpoint import Checkpoint, format_checkpoint
 from domain.dsse import pae
@@ -120,46 +120,59 @@ class PostgresSeals:
             Damaged: `checkpoint-refused`: the seal log is not what was signed before.
         """
         with self._pool.connection() as connection:
-            head = take_turn(connection)
-            check_current(connection, "seal", signed.spki)
-            check_current(connection, "log", signer.public_key)
-            found = _find(connection, signed.statement)
-            if found is not None:
-                return found
-            return append_entry(connection, head, signed, [signer])
+            head = take_turn(connection, signed.statement)
+            if head.spki != signed.spki:
+                raise retired("seal")
+            if head.log_key != signer.public_key:
+                raise retired("log")
+            found = _find(connection, signed.statement) if head.sealed else None
+            return found or append_entry(connection, head, signed, [signer])
 
 
 class SealHead(msgspec.Struct, frozen=True):
-    """The seal log as it stands while its row is held."""
+    """The seal log as it stands while its row is held, and the keys that sign it now."""
 
     origin: str
     size: int
     frontier: tuple[bytes, ...]
+    log_key: bytes | None
+    spki: bytes | None
+    sealed: bool
 
 
-def take_turn(connection: psycopg.Connection) -> SealHead:
-    """Hold the seal log until the transaction ends.
+def take_turn(connection: psycopg.Connection, statement: bytes = b"") -> SealHead:
+    """Hold the seal log until the transaction ends; `sealed`: whether a statement is in it already.
 
     Raises:
         NotFound: `signing-key-absent`: no service has started on this database yet.
         Damaged: `checkpoint-refused`, `frontier-malformed`.
     """
-    connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_SECONDS}s",))
-    cursor = connection.cursor(binary=True)
-    row = cursor.execute("SELECT origin, size, frontier FROM seal_log FOR UPDATE").fetchone()
-    if row is None:
+    with connection.pipeline():  # one round trip; what follows on the lock sees what was committed
+        connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_SECONDS}s",))
+        held = connection.cursor(binary=True).execute(
+            "SELECT origin, size, frontier FROM seal_log FOR UPDATE"
+        )
+        facts = connection.cursor(binary=True).execute(
+            """
+            SELECT (SELECT ed25519 FROM log_key ORDER BY ordinal DESC LIMIT 1),
+              (SELECT spki FROM seal_key ORDER BY ordinal DESC LIMIT 1), c.size, c.root,
+              EXISTS (SELECT FROM seal_entry WHERE project_id = %b AND statement_sha256 = %b)
+            FROM (SELECT) AS one LEFT JOIN LATERAL (SELECT size, root FROM checkpoint
+              WHERE project_id = %b ORDER BY size DESC LIMIT 1) AS c ON true
+            """,
+            (SEAL_LOG, hashlib.sha256(statement).digest(), SEAL_LOG),
+        )
+        row, known = held.fetchone(), facts.fetchone()
+    if row is None or known is None:
         raise NotFound(
             "signing-key-absent",
             "This ledger has no seal log yet: the first service that starts on it makes one.",
         )
     frontier = frontier_from_bytes(bytes(row[2]), row[1])
-    last = cursor.execute(
-        "SELECT size, root FROM checkpoint WHERE project_id = %b ORDER BY size DESC LIMIT 1",
-        (SEAL_LOG,),
-    ).fetchone()
-    if (row[1], None if row[1] == 0 else root_of(frontier)) != (last or (0, None)):
+    log_key, spki, signed_size, signed_root, sealed = known
+    if (row[1], None if row[1] == 0 else root_of(frontier)) != (signed_size or 0, signed_root):
         raise refused(SEAL_LOG, f"its {row[1]} entries do not give the root that was signed last")
-    return SealHead(row[0], row[1], tuple(frontier))
+    return SealHead(row[0], row[1], tuple(frontier), log_key, spki, sealed)
 
 
 def append_entry(
@@ -190,8 +203,7 @@ def append_entry(
     hint = hint_of(signed.spki)
     sidecar = encode_bundle(SignedSeal(signed.statement, signed.signature, hint, entry))
     subject = signed.subject
-    connection.execute(
-        """
+    statement = """
         WITH entry AS (
           INSERT INTO seal_entry (project_id, position, line, leaf, statement, statement_sha256,
             signature, key_ordinal, sidecar, of_project, of_position, scope)
@@ -200,29 +212,34 @@ def append_entry(
           FROM seal_key WHERE spki = %(spki)s
         ), log AS (
           UPDATE seal_log SET size = %(size)s, frontier = %(frontier)s
+        ), tracked AS (
+          INSERT INTO tracking (project_id, projection, position)
+          VALUES (%(log)s, %(tracking)s, %(size)s)
+          ON CONFLICT (project_id, projection) DO UPDATE SET position = excluded.position
         )
         INSERT INTO checkpoint (project_id, size, root, note, ordinal)
         VALUES (%(log)s, %(size)s, %(root)s, %(note)s, %(size)s)
-        """,
-        {
-            "log": SEAL_LOG,
-            "size": size,
-            "line": line,
-            "leaf": leaf,
-            "statement": signed.statement,
-            "statement_sha256": hashlib.sha256(signed.statement).digest(),
-            "signature": signed.signature,
-            "spki": signed.spki,
-            "sidecar": sidecar,
-            "project": None if subject is None else subject.project,
-            "position": None if subject is None else subject.position,
-            "scope": None if subject is None else subject.scope,
-            "frontier": frontier_to_bytes(frontier),
-            "root": root,
-            "note": note,
-        },
-    )
-    _keep_nodes(connection, size)
+        """
+    values = {
+        "log": SEAL_LOG,
+        "tracking": TRACKING,
+        "size": size,
+        "line": line,
+        "leaf": leaf,
+        "statement": signed.statement,
+        "statement_sha256": hashlib.sha256(signed.statement).digest(),
+        "signature": signed.signature,
+        "spki": signed.spki,
+        "sidecar": sidecar,
+        "project": None if subject is None else subject.project,
+        "position": None if subject is None else subject.position,
+        "scope": None if subject is None else subject.scope,
+        "frontier": frontier_to_bytes(frontier),
+        "root": root,
+        "note": note,
+    }
+    connection.execute(statement, values)
+    extend_nodes(connection, SEAL_LOG, index, size)
     return Sealed(index, signed.statement, hint, sidecar)
 
 
@@ -251,18 +268,6 @@ def check_subject(found: Sealed | None, subject: Subject) -> Sealed:
             "to the same address seals it.",
         )
     return found
-
-
-def _keep_nodes(connection: psycopg.Connection, size: int) -> None:
-    """Keep the nodes that the log has now; how far is its Tracking."""
-    extend_nodes(connection, SEAL_LOG, size - 1, size)
-    connection.execute(
-        """
-        INSERT INTO tracking (project_id, projection, position) VALUES (%s, %s, %s)
-        ON CONFLICT (project_id, projection) DO UPDATE SET position = excluded.position
-        """,
-        (SEAL_LOG, TRACKING, size),
-    )
 
 
 def _find(connection: psycopg.Connection, statement: bytes) -> Sealed | None:

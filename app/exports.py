@@ -5,9 +5,8 @@ gives the size, the ETag and any range before the first byte is sent (`docs/expo
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-import msgspec
 
 from adapters.export_stream import stream_zip
 from adapters.outside_contents import Kept
@@ -18,6 +17,7 @@ from adapters.postgres_exports import (
     FileRow,
     Outside,
     PostgresExports,
+    Whole,
 )
 from domain.digest import format_digest
 from domain.errors import Damaged, Gone, NotFound
@@ -38,10 +38,10 @@ from projections.bundle import (
     select,
     subject_of,
 )
-from projections.manifest import MANIFEST_PATH, TREE_PATH, Tree
+from projections.manifest import MANIFEST_PATH, TREE_PATH
 from projections.zip_layout import central_record, end_records, local_header
 
-__all__ = ["ExportRecord", "Exports"]
+__all__ = ["ExportRecord", "Exports", "Whole"]
 
 
 class Exports:
@@ -102,9 +102,17 @@ class Exports:
         """The bytes of the export's `data/manifest.json`, as kept for audit."""
         return self._store.kept_file(record, MANIFEST_PATH)
 
-    def tree(self, record: ExportRecord) -> Tree:
-        """What the export says of its log: origin, size and root."""
-        return msgspec.json.decode(self._store.kept_file(record, TREE_PATH), type=Tree)
+    def whole(self, project: str, position: int, scope: str = "project") -> Whole:
+        """The export, read through, so that its digest is known; arguments and errors of `layout`."""
+        name = read_scope(scope).name
+        found = self._store.whole(project, position, name, FORMAT_VERSION)
+        if found is not None:
+            return found
+        record = self.layout(project, position, scope)
+        if record.zip_sha256 is None:
+            deque(self.stream(record), maxlen=0)
+            record = self.record(record)
+        return Whole(record, self._store.kept_file(record, TREE_PATH), None)
 
     def record(self, record: ExportRecord) -> ExportRecord:
         """The same export as it is known now: with its digest once a whole pass was made."""

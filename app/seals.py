@@ -1,16 +1,17 @@
 """Seals as use cases: seal an export, hand out its sidecar, and the public keys to check it with."""
 
-from collections import deque
+import msgspec
 
 from adapters.postgres_seals import PostgresSeals, Sealed, Signed, Subject, check_subject
 from app.checkpoints import Checkpoints
-from app.exports import ExportRecord, Exports
+from app.exports import Exports, Whole
 from domain.digest import parse_digest
 from domain.dsse import DsseSigner, pae
 from domain.errors import Damaged, Unavailable
 from domain.seal import Head, Seal, check_head, encode_statement, parse_statement
 from domain.signed_note import Signer
 from domain.trust import Trust
+from projections.manifest import Tree
 
 __all__ = ["Sealed", "Seals"]
 
@@ -57,19 +58,19 @@ class Seals:
         """
         if head is not None:
             check_head(head)
-        record = self._read_through(self._exports.layout(project, position, scope))
-        statement = encode_statement(self._described(record, head))
-        found = self._store.find(statement)
-        if found is not None:
-            return found
+        whole = self._exports.whole(project, position, scope)
+        statement = encode_statement(self._described(whole, head))
         if self._signer is None or self._seal_signer is None:
+            found = self._store.find(statement)
+            if found is not None:
+                return found
             raise Unavailable(
                 "seal-unsigned",
                 "This process has not the keys that seal: ask one that has, or see "
                 "DEEDBOOK_SEAL_KEY and DEEDBOOK_LOG_KEY.",
             )
         signature = self._seal_signer.sign_dsse(pae(statement))
-        subject = Subject(project, position, record.scope)
+        subject = Subject(project, position, whole.record.scope)
         return self._store.append(
             Signed(statement, signature, self._seal_signer.spki, subject), self._signer
         )
@@ -96,18 +97,14 @@ class Seals:
         """
         return self._store.trust()
 
-    def _read_through(self, record: ExportRecord) -> ExportRecord:
-        """The export with its digest, which a first whole pass finds."""
-        if record.zip_sha256 is None:
-            deque(self._exports.stream(record), maxlen=0)
-            record = self._exports.record(record)
-        return record
-
-    def _described(self, record: ExportRecord, head: Head | None) -> Seal:
+    def _described(self, whole: Whole, head: Head | None) -> Seal:
         """What is said of an export; its root is the one that the project's checkpoints vouch for."""
+        record = whole.record
         assert record.zip_sha256 is not None
-        tree = self._exports.tree(record)
-        root = self._checkpoints.root_at(record.project, record.position)
+        tree = msgspec.json.decode(whole.tree, type=Tree)
+        root = whole.signed_root
+        if root is None:
+            root = self._checkpoints.root_at(record.project, record.position)
         if parse_digest(tree.root) != root:
             raise Damaged(
                 "export-differs",

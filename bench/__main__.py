@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from bench import append, export, proof, rebuild, replay, start, verify
+from bench import append, export, proof, rebuild, replay, seal, start, verify
 from bench.ground import Ground, durability, machine, open_ground
 from bench.measure import Figure
 
@@ -20,6 +20,7 @@ SECTIONS: dict[str, Section] = {
     "export": export.measure,
     "verify": verify.measure,
     "proof": proof.measure,
+    "seal": seal.measure,
     "start": start.measure,
 }
 ROUNDS, QUICK_ROUNDS = 5, 3
