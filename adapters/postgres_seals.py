@@ -1,8 +1,7 @@
 """The seal log in Postgres: each entry, its checkpoint and its sidecar in one transaction.
 
 Who appends holds the log's row, so entries are given their places one after the other. What is signed is
-refused if the log is not what was signed before. A sidecar needs no node of the tree: the proof of the
-newest leaf is the frontier that it was appended to, from the right.
+refused if the log is not what was signed before.
 """
 
 import hashlib
@@ -15,15 +14,11 @@ from psycopg_pool import ConnectionPool
 from adapters.postgres_checkpoints import LOCK_SECONDS, TRACKING, refused
 from adapters.postgres_keys import read_trust, retired
 from adapters.tree_rows import extend_nodes
-from domain.checkpoint import Checkpoint, format_checkpoint
-from domain.dsse import pae
 from domain.errors import Conflict, NotFound
-from domain.hashed_rekord import LeafKey, encode_leaf
-from domain.log_entry import LogEntry
-from domain.merkle import extend, frontier_from_bytes, frontier_to_bytes, leaf_hash, root_of
+from domain.merkle import frontier_from_bytes, frontier_to_bytes, root_of
 from domain.seal import SEAL_LOG
-from domain.signed_note import NoteKey, SignedNote, Signer, format_note, sign
-from domain.sigstore_bundle import SignedSeal, encode_bundle
+from domain.seal_log import SignedStatement, next_entry
+from domain.signed_note import Signer
 from domain.trust import Trust, hint_of
 
 MAX_LISTED = 1_000
@@ -35,22 +30,6 @@ class Subject(msgspec.Struct, frozen=True):
     project: str
     position: int
     scope: str
-
-
-class Signed(msgspec.Struct, frozen=True):
-    """A statement with its signature: what an entry is made of.
-
-    Attributes:
-        statement: The payload.
-        signature: Over its PAE.
-        spki: Of the key that gave it.
-        subject: None: a change of keys.
-    """
-
-    statement: bytes
-    signature: bytes
-    spki: bytes
-    subject: Subject | None
 
 
 class Sealed(msgspec.Struct, frozen=True):
@@ -108,11 +87,12 @@ class PostgresSeals:
             )
         return [_sealed(row) for row in rows]
 
-    def append(self, signed: Signed, signer: Signer) -> Sealed:
+    def append(self, signed: SignedStatement, subject: Subject, signer: Signer) -> Sealed:
         """Log a signed statement and sign the log's checkpoint; the same one again is found.
 
         Args:
             signed: By the current seal key.
+            subject: Which export it is about.
             signer: The current log key.
 
         Raises:
@@ -126,7 +106,7 @@ class PostgresSeals:
             if head.log_key != signer.public_key:
                 raise retired("log")
             found = _find(connection, signed.statement) if head.sealed else None
-            return found or append_entry(connection, head, signed, [signer])
+            return found or append_entry(connection, head, signed, subject, [signer])
 
 
 class SealHead(msgspec.Struct, frozen=True):
@@ -176,33 +156,15 @@ def take_turn(connection: psycopg.Connection, statement: bytes = b"") -> SealHea
 
 
 def append_entry(
-    connection: psycopg.Connection, head: SealHead, signed: Signed, signers: Sequence[Signer]
+    connection: psycopg.Connection,
+    head: SealHead,
+    signed: SignedStatement,
+    subject: Subject | None,
+    signers: Sequence[Signer],
 ) -> Sealed:
-    """Append one entry in the transaction that holds the log; the first signer's log id is in the sidecar."""
+    """Append one entry in the transaction that holds the log; without a subject, a change of keys."""
     index, size = head.size, head.size + 1
-    line = encode_leaf(
-        hashlib.sha256(pae(signed.statement)).digest(), signed.signature, LeafKey(signed.spki)
-    )
-    leaf = leaf_hash(line)
-    frontier = list(head.frontier)
-    extend(frontier, index, leaf)
-    root = root_of(frontier)
-    text = format_checkpoint(Checkpoint(head.origin, size, root))
-    lines = [sign(text, head.origin, one).signatures[0] for one in signers]
-    note = format_note(SignedNote(text, tuple(lines)))
-    entry = LogEntry(
-        log_id=NoteKey(head.origin, signers[0].public_key).log_id,
-        index=index,
-        body=line,
-        proof_index=index,
-        size=size,
-        root=root,
-        hashes=tuple(reversed(head.frontier)),
-        checkpoint=note,
-    )
-    hint = hint_of(signed.spki)
-    sidecar = encode_bundle(SignedSeal(signed.statement, signed.signature, hint, entry))
-    subject = signed.subject
+    made = next_entry(head.origin, index, head.frontier, signed, signers)
     statement = """
         WITH entry AS (
           INSERT INTO seal_entry (project_id, position, line, leaf, statement, statement_sha256,
@@ -224,23 +186,23 @@ def append_entry(
         "log": SEAL_LOG,
         "tracking": TRACKING,
         "size": size,
-        "line": line,
-        "leaf": leaf,
+        "line": made.line,
+        "leaf": made.leaf,
         "statement": signed.statement,
         "statement_sha256": hashlib.sha256(signed.statement).digest(),
         "signature": signed.signature,
         "spki": signed.spki,
-        "sidecar": sidecar,
+        "sidecar": made.sidecar,
         "project": None if subject is None else subject.project,
         "position": None if subject is None else subject.position,
         "scope": None if subject is None else subject.scope,
-        "frontier": frontier_to_bytes(frontier),
-        "root": root,
-        "note": note,
+        "frontier": frontier_to_bytes(made.frontier),
+        "root": made.root,
+        "note": made.note,
     }
     connection.execute(statement, values)
     extend_nodes(connection, SEAL_LOG, index, size)
-    return Sealed(index, signed.statement, hint, sidecar)
+    return Sealed(index, signed.statement, hint_of(signed.spki), made.sidecar)
 
 
 def open_seal_log(pool: ConnectionPool) -> None:

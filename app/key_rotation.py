@@ -22,12 +22,13 @@ from adapters.postgres_keys import (
     read_current,
     read_trust,
 )
-from adapters.postgres_seals import SealHead, Signed, append_entry, take_turn
+from adapters.postgres_seals import SealHead, append_entry, take_turn
 from app.settings import Settings
 from domain.dsse import pae
 from domain.errors import Conflict, Invalid, NotFound
 from domain.key_change import MAX_REASON_CHARACTERS, Bound, KeyChange, encode_key_change
 from domain.seal import SEAL_LOG
+from domain.seal_log import SignedStatement
 from domain.signed_note import Signer
 from domain.trust import OTHERWISE, Trust
 
@@ -161,7 +162,9 @@ def _change(
         )
     )
     signature = seal_signer.sign_dsse(pae(statement))
-    append_entry(connection, head, Signed(statement, signature, seal_signer.spki, None), signers)
+    append_entry(
+        connection, head, SignedStatement(statement, signature, seal_signer.spki), None, signers
+    )
     add_key(connection, role, new)
     return done, read_trust(connection)
 

@@ -2,13 +2,14 @@
 
 import msgspec
 
-from adapters.postgres_seals import PostgresSeals, Sealed, Signed, Subject, check_subject
+from adapters.postgres_seals import PostgresSeals, Sealed, Subject, check_subject
 from app.checkpoints import Checkpoints
 from app.exports import Exports, Whole
 from domain.digest import parse_digest
 from domain.dsse import DsseSigner, pae
 from domain.errors import Damaged, Unavailable
 from domain.seal import Head, Seal, check_head, encode_statement, parse_statement
+from domain.seal_log import SignedStatement
 from domain.signed_note import Signer
 from domain.trust import Trust
 from projections.manifest import Tree
@@ -71,9 +72,8 @@ class Seals:
             )
         signature = self._seal_signer.sign_dsse(pae(statement))
         subject = Subject(project, position, whole.record.scope)
-        return self._store.append(
-            Signed(statement, signature, self._seal_signer.spki, subject), self._signer
-        )
+        signed = SignedStatement(statement, signature, self._seal_signer.spki)
+        return self._store.append(signed, subject, self._signer)
 
     def find(self, project: str, position: int, scope: str, commit: str | None) -> Sealed:
         """The newest seal of an export, for a commit or for none.
