@@ -19,6 +19,7 @@ from domain.merkle import extend, frontier_to_bytes, leaf_hash, root_of
 from domain.seal import SEAL_LOG, parse_statement
 from domain.sigstore_bundle import SignedSeal, encode_bundle, parse_bundle
 from domain.trust import Trust, hint_of
+from projections.bundle import FORMAT_VERSION
 
 PAGE_ENTRIES = 500
 
@@ -38,6 +39,7 @@ class _Entry(msgspec.Struct, frozen=True):
     scope: str | None
     spki: bytes | None
     note: str | None
+    zip_sha256: bytes | None
 
 
 def examine_seals(connection: psycopg.Connection) -> Iterator[Finding]:
@@ -137,6 +139,11 @@ def _examine_statement(entry: _Entry, place: str) -> Iterator[Finding]:
         else:
             seal = parse_statement(entry.statement)
             wanted = (seal.origin.partition(".")[0], seal.position, seal.scope)
+            if entry.zip_sha256 not in {None, seal.zip_sha256}:
+                yield Finding(
+                    f"export {entry.project}/{entry.of_position} (zip_sha256)",
+                    "It is not the one that was sealed.",
+                )
     except DeedbookError as error:
         yield Finding(f"{place} (of_project)", error.detail)
         return
@@ -170,12 +177,15 @@ def _entries(connection: psycopg.Connection) -> Iterator[_Entry]:
             .execute(
                 """
                 SELECT e.position, e.line, e.leaf, e.statement, e.statement_sha256, e.signature,
-                  e.sidecar, e.of_project, e.of_position, e.scope, k.spki, c.note
+                  e.sidecar, e.of_project, e.of_position, e.scope, k.spki, c.note,
+                  x.zip_sha256
                 FROM seal_entry e LEFT JOIN seal_key k ON k.ordinal = e.key_ordinal
                 LEFT JOIN checkpoint c ON c.project_id = e.project_id AND c.size = e.position
+                LEFT JOIN export x ON x.project_id = e.of_project AND x.position = e.of_position
+                  AND x.scope = e.scope AND x.format_version = %b
                 WHERE e.project_id = %b AND e.position > %b ORDER BY e.position LIMIT %b
                 """,
-                (SEAL_LOG, position, PAGE_ENTRIES),
+                (FORMAT_VERSION, SEAL_LOG, position, PAGE_ENTRIES),
             )
             .fetchall()
         )

@@ -161,6 +161,7 @@ def test_a_change_of_any_column_of_the_seal_log_is_found_at_its_place(
         ("INSERT INTO log_key SELECT 2, set_byte(ed25519, 0, 1) FROM log_key", "log_key"),
         ("DELETE FROM checkpoint WHERE project_id = '' AND size = 2", "seal_entry 1"),
         ("UPDATE ledger SET host = 'other.example'", "seal_log (origin)"),
+        ("UPDATE export SET zip_sha256 = sha256('x') WHERE scope = 'project'", "export alpha/"),
     ],
 )
 def test_what_is_done_to_seals_and_keys_is_found(

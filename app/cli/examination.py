@@ -71,6 +71,7 @@ def _database(choices: Choices, project: str | None, *, verify: bool) -> Iterato
             return
         yield Examined("good", "migrations", "up to date")
         yield _signing_key(settings.log_key, url)
+        yield _seal_key(settings.seal_key, url)
         if not verify:
             yield Examined("good", "contents", "not examined; --verify examines every row")
             return
@@ -109,6 +110,30 @@ def _signing_key(uri: str, url: str) -> Examined:
             "wrong", subject, f"the one at {uri} is not the ledger's: no service starts"
         )
     return Examined("good", subject, f"{uri} signs this ledger's checkpoints")
+
+
+def _seal_key(uri: str, url: str) -> Examined:
+    from adapters.key_file import key_file
+    from adapters.p256_key import open_seal_key
+    from adapters.postgres_connect import connect_once
+    from adapters.postgres_keys import read_current
+
+    subject = "seal key"
+    with connect_once(url) as connection:
+        current = read_current(connection, "seal")
+    try:
+        own = open_seal_key(key_file(uri)).spki
+    except DeedbookError as error:
+        if error.code != "signing-key-absent":
+            return Examined("wrong", subject, f"{error.detail} ({error.code})")
+        if current is None:
+            return Examined("good", subject, "none yet; the first service makes it")
+        return Examined("odd", subject, f"{error.detail} Services here seal nothing.")
+    if current not in {None, own}:
+        return Examined(
+            "wrong", subject, f"the one at {uri} is not the ledger's: no service starts"
+        )
+    return Examined("good", subject, f"{uri} seals this ledger's exports")
 
 
 def _service(choices: Choices) -> Iterator[Examined]:

@@ -30,12 +30,18 @@ def trusted_root_command(folder: Path | None, trust: bool) -> None:
     """  # noqa: D301 -- click's mark for a block that is kept as it is
     from app.cli.output import remark, show_one
     from app.public_keys import public_files
+    from domain.signed_note import NoteKey, format_key
     from domain.trust import parse_trust
 
     choices = chosen()
     with choices.client() as client:
         raw, _ = client.content("/v1/trust")
-    files = public_files(parse_trust(raw))
+    known = parse_trust(raw)
+    files = public_files(known)
+    for key in known.log_keys:
+        remark(f"log key   {format_key(NoteKey(known.ledger, key.public_key))}")
+    for sealing in known.seal_keys:
+        remark(f"seal key  {sealing.hint}")
     if folder is None:
         click.echo(files["trust.json" if trust else "trusted_root.json"], nl=False)
         return
