@@ -14,6 +14,7 @@ from psycopg_pool import ConnectionPool
 from adapters.postgres_checkpoints import LOCK_SECONDS, TRACKING, refused
 from adapters.postgres_keys import read_trust, retired
 from adapters.tree_rows import extend_nodes
+from adapters.witness_alarms import standing_alarm
 from domain.errors import Conflict, NotFound
 from domain.merkle import frontier_from_bytes, frontier_to_bytes, root_of
 from domain.seal import SEAL_LOG
@@ -148,6 +149,9 @@ def take_turn(connection: psycopg.Connection, statement: bytes = b"") -> SealHea
             "signing-key-absent",
             "This ledger has no seal log yet: the first service that starts on it makes one.",
         )
+    alarm = standing_alarm(connection, SEAL_LOG)
+    if alarm is not None:
+        raise refused(SEAL_LOG, alarm.sentence)
     frontier = frontier_from_bytes(bytes(row[2]), row[1])
     log_key, spki, signed_size, signed_root, sealed = known
     if (row[1], None if row[1] == 0 else root_of(frontier)) != (signed_size or 0, signed_root):

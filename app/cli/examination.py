@@ -72,6 +72,7 @@ def _database(choices: Choices, project: str | None, *, verify: bool) -> Iterato
         yield Examined("good", "migrations", "up to date")
         yield _signing_key(settings.log_key, url)
         yield _seal_key(settings.seal_key, url)
+        yield from _witnesses(settings.deedbook_witness_policy, url)
         if not verify:
             yield Examined("good", "contents", "not examined; --verify examines every row")
             return
@@ -134,6 +135,28 @@ def _seal_key(uri: str, url: str) -> Examined:
             "wrong", subject, f"the one at {uri} is not the ledger's: no service starts"
         )
     return Examined("good", subject, f"{uri} seals this ledger's exports")
+
+
+def _witnesses(file: str | None, url: str) -> Iterator[Examined]:
+    """Whether witnesses contradict a log, and whether they cosign."""
+    from app.witness_setting import read_policy
+    from app.witness_status import witness_status
+
+    policy = read_policy(file)
+    silent = 0
+    for log in witness_status(url, None, policy):
+        for alarm in log.alarms:
+            if alarm.cleared_at is None:
+                yield Examined(
+                    "wrong", f"witnesses of {log.project or 'the seal log'}", f"{alarm.detail}"
+                )
+        silent += sum(one.problem is not None for one in log.witnesses)
+    if silent:
+        yield Examined(
+            "odd", "witnesses", f"{silent} times not cosigned; see deedbook witness status"
+        )
+    elif policy is not None:
+        yield Examined("good", "witnesses", f"those of {file} have not refused a checkpoint")
 
 
 def _service(choices: Choices) -> Iterator[Examined]:
