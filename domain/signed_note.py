@@ -198,8 +198,6 @@ def verify_note(note: SignedNote, keys: Sequence[NoteKey], verify: Verifier) -> 
     return tuple(signed)
 
 
-
-
 def _is_text(raw: str) -> bool:
     try:
         raw.encode()
