@@ -148,7 +148,9 @@ def clear_alarms(url: str, project: str, reason: str, now: datetime) -> list[Ala
     with connect_once(url) as connection:
         standing = alarms(connection, project, standing=True)
         if not standing:
-            raise NotFound("alarm-not-found", f"No alarm of {project[:40]!r} stands.")
+            raise NotFound(
+                "alarm-not-found", f"No alarm of {project[:40] or 'the seal log'} stands."
+            )
         connection.cursor().executemany(
             """
             INSERT INTO witness_alarm_cleared (project_id, ordinal, cleared_at, reason)

@@ -102,6 +102,9 @@ def test_an_alarm_is_shown_and_cleared_with_a_reason(
     clear = ("witness", "clear", "alpha", "--reason")
     assert "witness" in typed(*clear[:3], expected=failure.USAGE)
     typed(*clear, " ", "--yes", expected=failure.USAGE)
+    typed("witness", "clear", "--reason", "x", expected=failure.USAGE)
+    typed(*clear, "x", "--seals", expected=failure.USAGE)
+    typed("witness", "clear", "--seals", "--reason", "x", expected=failure.NOT_FOUND)
     typed("witness", "clear", "other", "--reason", "x", "--yes", expected=failure.NOT_FOUND)
     assert "refused the checkpoint" in typed(*clear, "looked", "--dry-run")
     typed(*clear, "looked", given=b"n\n", expected=failure.INTERRUPTED)
@@ -235,8 +238,28 @@ def test_a_file_that_is_ahead_of_the_witnesses_stays(
         assert "log-forked" in said
 
 
-def test_a_kept_file_is_an_ordinary_pin(scene: Scene, typed: Typed, tmp_path: Path) -> None:
+def test_a_kept_file_is_an_ordinary_pin_and_a_cosigned_one_is_counted(
+    scene: Scene, typed: Typed, capfd: pytest.CaptureFixture[str]
+) -> None:
+    typed("trusted-root", "-o", "keys")
     typed("checkpoint", "--witness-file", "deedbook.checkpoint")
+    scene.round()
+    typed("checkpoint", "--witnessed", "-o", "cosigned")
     grow(scene.ledger, 2)
-    typed("export", "-o", "alpha.zip")
-    assert "VERIFIED" in typed("verify", "alpha.zip", "--pin", "deedbook.checkpoint")
+    typed("export", "--seal", "-o", "alpha.zip")
+    verify = ("verify", "alpha.zip", "--trust", "keys/trust.json", "--pin")
+    policy = ("--witness-policy", "witness.policy")
+    assert "VERIFIED  alpha.zip" in typed(*verify, "deedbook.checkpoint")
+    assert "w1.example cosigned the pin" in typed(*verify, "cosigned", *policy)
+    said = stopped(capfd, *verify, "deedbook.checkpoint", *policy)
+    assert "FAILED  alpha.zip" in said
+    assert "none of its witnesses cosigned the pin" in said
+    Path("other.policy").write_text(f"witness x {WitnessDouble('w1.example').vkey}\nquorum x\n")
+    stopped(capfd, *verify, "cosigned", "--witness-policy", "other.policy")
+    Path("other.policy").write_text("quorum y\n")
+    typed(*verify, "cosigned", "--witness-policy", "other.policy", expected=failure.USAGE)
+    text, _, lines = Path("cosigned").read_text().partition("\n\n")
+    own = lines.split("\n")[0]
+    spoilt = scene.witnesses[0].cosign("another\n1\ntext\n")
+    Path("spoilt").write_text(f"{text}\n\n{own}\n{spoilt}")
+    stopped(capfd, *verify, "spoilt", *policy)

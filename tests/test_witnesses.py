@@ -18,6 +18,7 @@ from adapters.ed25519_key import verify_signature
 from adapters.postgres_checkpoints import PostgresCheckpoints
 from adapters.postgres_connect import open_pool
 from adapters.postgres_witnesses import PostgresWitnesses, Unwitnessed
+from adapters.witness_alarms import clear_alarms
 from adapters.witness_client import WitnessClient
 from app import bootstrap
 from app.checkpoints import Checkpoints
@@ -30,6 +31,7 @@ from domain import merkle
 from domain.checkpoint import parse_checkpoint
 from domain.cosignature import CosignerKey
 from domain.errors import DeedbookError
+from domain.seal import SEAL_LOG
 from domain.signed_note import NoteKey, parse_note
 from domain.witness_policy import Policy, check_quorum, parse_policy
 from tests.examined_samples import tamper
@@ -482,8 +484,6 @@ def test_t03_a_cut_log_with_new_events_on_top_is_refused(
 def test_a_cleared_alarm_lets_sign_and_comes_again_if_nothing_was_done(
     scene: Scene, postgres_server: str, template_database: str, doubles: list[WitnessDouble]
 ) -> None:
-    from adapters.witness_alarms import clear_alarms
-
     grow(scene.ledger, 2)
     scene.round()
     with another_history(postgres_server, template_database, doubles) as fork:
@@ -530,6 +530,43 @@ def test_alarms_and_cosignatures_are_append_only_and_the_service_clears_none(
             connection.execute(
                 "INSERT INTO witness_alarm_cleared VALUES ('alpha', 1, now(), 'I did it')"
             )
+
+
+def test_the_seal_log_is_cosigned_too_and_an_alarm_stops_the_sealing(
+    alone: Scene, database_url: str
+) -> None:
+    ledger, (witness,) = alone.ledger, alone.witnesses
+    log = NoteKey("ledger.example", PUBLIC)
+    witness.logs[log.name] = [log]
+
+    def seal() -> None:
+        grow(ledger)
+        ledger.seals.seal("alpha", ledger.position("alpha", None), "project", None)
+
+    seal()
+    first = ledger.checkpoints.latest(SEAL_LOG).note
+    assert SEAL_LOG in {one.project for one in alone.rounds.due()}
+    alone.clock.pass_by(ROUND_SECONDS)
+    alone.rounds.hold(SEAL_LOG)
+    assert alone.handed_out.witnessed(SEAL_LOG).note.startswith(first)
+    ledger.witnesses = alone.handed_out
+    with serve_ledger(ledger, database_url) as served, served.client() as http:
+        cosigned = http.get("/v1/log/checkpoint", params={"witnessed": "true"})
+        assert cosigned.text.count("— w1.example ") == 1
+        assert http.get("/v1/log/checkpoint").text == cosigned.text
+    seal()
+    witness.replies.append(lambda _: Reply(422))
+    alone.clock.pass_by(ROUND_SECONDS)
+    alone.rounds.hold(SEAL_LOG)
+    with pytest.raises(DeedbookError) as caught:
+        seal()
+    assert caught.value.code == "checkpoint-refused"
+    assert caught.value.detail.startswith("No checkpoint of the seal log is signed any more")
+    assert "witness_alarm /1" in places(database_url)
+    ledger.checkpoints.latest("alpha")
+    clear_alarms(database_url, SEAL_LOG, "a test", START)
+    seal()
+    assert ledger.checkpoints.latest(SEAL_LOG).size == 3
 
 
 # Several processes, and a witness that hangs

@@ -46,12 +46,13 @@ def status_command(project: str | None) -> int:
 
 
 @witness_command.command("clear", epilog=EXIT_CODES_HELP)
-@click.argument("project", metavar="PROJECT")
+@project_argument
+@click.option("--seals", is_flag=True, help="The seal log, and not a project's.")
 @click.option("--reason", required=True, help="What was found; it is kept for ever.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what would be cleared; change nothing.")
-def clear_command(project: str, reason: str, yes: bool, dry_run: bool) -> None:
-    """Clear the alarms of a project's log, so that it is signed again.
+def clear_command(project: str | None, seals: bool, reason: str, yes: bool, dry_run: bool) -> None:
+    """Clear the alarms of a project's log, or of the seal log, so that it is signed again.
 
     For an operator, who works on the database as its owner. Look first: what a witness contradicts may be
     a forged or cut log. If it still contradicts, the alarm is raised again at once.
@@ -61,17 +62,21 @@ def clear_command(project: str, reason: str, yes: bool, dry_run: bool) -> None:
     from app.cli.output import printable, remark, show
     from app.witness_status import witness_status
     from domain.errors import Invalid, NotFound
+    from domain.seal import SEAL_LOG
 
+    if seals == (project is not None):
+        raise click.UsageError("Name a project, or give --seals.")
     if not reason.strip() or len(reason) > MAX_REASON_CHARACTERS:
         raise Invalid(
             "invalid-parameter", f"Give a reason of 1 to {MAX_REASON_CHARACTERS} characters."
         )
+    log, name = (SEAL_LOG, "the seal log") if project is None else (project, project)
     choices = chosen()
     with admin_url(choices.settings()) as url:
-        logs = witness_status(url, project, None)
-        standing = [one for log in logs for one in log.alarms if one.cleared_at is None]
+        logs = witness_status(url, log, None)
+        standing = [one for row in logs for one in row.alarms if one.cleared_at is None]
         if not standing:
-            raise NotFound("alarm-not-found", f"No alarm of {project[:40]!r} stands.")
+            raise NotFound("alarm-not-found", f"No alarm of {name[:40]} stands.")
         if choices.output == "table":
             for one in standing:
                 click.echo(
@@ -83,9 +88,9 @@ def clear_command(project: str, reason: str, yes: bool, dry_run: bool) -> None:
             remark("Not cleared.")
             return
         if not yes:
-            click.confirm(f"Clear, and sign {project} again?", abort=True, err=True)
-        cleared = clear_alarms(url, project, reason.strip(), now())
-    remark(f"{len(cleared)} cleared; {project} is signed again.")
+            click.confirm(f"Clear, and sign {name} again?", abort=True, err=True)
+        cleared = clear_alarms(url, log, reason.strip(), now())
+    remark(f"{len(cleared)} cleared; {name} is signed again.")
 
 
 def _print(logs: "list[LogRow]", choices: Choices) -> None:
