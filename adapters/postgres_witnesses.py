@@ -5,6 +5,7 @@ log's cosignatures would stand under many sizes, and no size would meet a quorum
 some time, so that of several processes one asks; asking twice would be harmless.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -195,13 +196,17 @@ class PostgresWitnesses:
 
     def raise_alarm(self, alarm: Alarm) -> Alarm | None:
         """Stop the signing of a log; None when this witness's alarm stands already."""
-        with self._pool.connection() as connection:
-            # The turn of whoever signs: what is signed meanwhile, is signed before the alarm.
-            connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_SECONDS}s",))
-            connection.execute(
-                "SELECT FROM tracking WHERE project_id = %s AND projection = %s FOR UPDATE",
-                (alarm.project, TRACKING),
-            )
+        with self._pool.connection() as connection, connection.transaction():
+            # The turn of whoever signs: what is signed meanwhile, is signed before the alarm. One that
+            # takes long is not waited for: the alarm counts more, and stops all that begins after it.
+            with contextlib.suppress(psycopg.errors.LockNotAvailable), connection.transaction():
+                connection.execute(
+                    "SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_SECONDS}s",)
+                )
+                connection.execute(
+                    "SELECT FROM tracking WHERE project_id = %s AND projection = %s FOR UPDATE",
+                    (alarm.project, TRACKING),
+                )
             return raise_alarm(connection, alarm)
 
     def alarms(self, project: str | None, *, standing: bool) -> list[Alarm]:

@@ -119,7 +119,7 @@ def alarms(
 def raise_alarm(connection: psycopg.Connection, alarm: Alarm) -> Alarm | None:
     """Raise it, with the next ordinal, unless this witness's alarm about this log stands already.
 
-    The caller holds the log's turn.
+    The caller holds the log's turn, or could not get it: then another's may come first, which is enough.
     """
     row = connection.execute(
         """
@@ -131,7 +131,7 @@ def raise_alarm(connection: psycopg.Connection, alarm: Alarm) -> Alarm | None:
         HAVING NOT EXISTS (
           SELECT FROM witness_alarm a LEFT JOIN witness_alarm_cleared c USING (project_id, ordinal)
           WHERE a.project_id = %(project)s AND a.witness = %(witness)s AND c.ordinal IS NULL)
-        RETURNING ordinal
+        ON CONFLICT DO NOTHING RETURNING ordinal
         """,
         msgspec.structs.asdict(alarm),
     ).fetchone()

@@ -210,7 +210,8 @@ def open_ledger(
         checkpoints = Checkpoints(PostgresCheckpoints(pool), signers.log)
         exports = Exports(log, PostgresExports(pool, outside))
         cosigned = PostgresWitnesses(pool)
-        policy = read_policy(settings.deedbook_witness_policy) if signers.log is not None else None
+        reads = serving or signers.log is not None
+        policy = read_policy(settings.deedbook_witness_policy) if reads else None
         if serving and signers.log is not None:
             closing.enter_context(CheckpointFollower(checkpoints, signal, time.monotonic))
             if policy is not None:

@@ -16,7 +16,8 @@ from adapters.postgres_connect import UNREACHABLE
 from app.witnesses import RETRY_SECONDS, WitnessRounds
 from domain.errors import DeedbookError
 
-BETWEEN_LOOKS_SECONDS = 0.25
+BETWEEN_LOOKS_SECONDS = 2.0
+"""A busy ledger is looked at no more often than this: what is new is not signed before."""
 POLL_SECONDS = (2.0, 600.0)
 """Without a wake-up: the first wait and the longest. After a commit, signing comes first."""
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Protocol
 
 from adapters.ed25519_key import verify_signature
@@ -33,6 +34,8 @@ RETRY_SECONDS = (10.0, 600.0)
 MAX_QUESTIONS = 3
 """In one round to one witness: one, and when it knows another size, one from there."""
 MAX_THREADS = 8
+MAX_CHECKED = 5
+"""Stored checkpoints with cosignatures enough: the first is good, unless the rows were tampered with."""
 
 _logger = logging.getLogger("deedbook.witnesses")
 
@@ -67,7 +70,7 @@ class Witnesses:
         if not self._store.is_known(project):
             raise NotFound("project-not-found", f"There is no project {project!r}.")
         if self._policy is not None:
-            for size, note in self._candidates(project, self._policy):
+            for size, note in islice(self._candidates(project, self._policy), MAX_CHECKED):
                 try:
                     met = check_quorum(note, self._policy, verify_signature).anchors
                 except DeedbookError as error:

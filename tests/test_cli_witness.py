@@ -51,7 +51,9 @@ def raise_an_alarm(scene: Scene) -> None:
     scene.round()
 
 
-def test_the_status_says_what_each_witness_has_cosigned(scene: Scene, typed: Typed) -> None:
+def test_the_status_says_what_each_witness_has_cosigned(
+    scene: Scene, typed: Typed, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert typed("witness", "status") == ""
     scene.round()
     grow(scene.ledger, 2)
@@ -79,6 +81,10 @@ def test_the_status_says_what_each_witness_has_cosigned(scene: Scene, typed: Typ
     scene.round()
     found = json.loads(typed("--json", "doctor"))
     assert [one["result"] for one in found if one["subject"] == "witnesses"] == ["good"]
+    Path("witness.policy").write_text("nonsense\n")
+    found = json.loads(stopped(capfd, "--json", "doctor", "--verify"))
+    (wrong,) = [one for one in found if one["result"] == "wrong"]
+    assert (wrong["subject"], found[-2]["subject"]) == ("witnesses", "contents")
 
 
 def test_an_alarm_is_shown_and_cleared_with_a_reason(
@@ -120,6 +126,11 @@ def test_an_alarm_is_shown_and_cleared_with_a_reason(
     raise_an_alarm(scene)
     (again,) = json.loads(typed("--json", *clear, "again", "--yes"))
     assert (again["ordinal"], again["kind"]) == (2, "not-consistent")
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
 
 
 def stopped(capfd: pytest.CaptureFixture[str], *words: str) -> str:

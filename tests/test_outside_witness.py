@@ -24,6 +24,11 @@ SECONDS = 60
 MAX_LINES = 50
 
 
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+
+
 class OutsideWitness:
     """One that runs: its key, and where it is."""
 

@@ -24,6 +24,11 @@ from tests.witness_double import Reply, WitnessDouble
 FIRST = f"old 0\n\n{NOTE}"
 
 
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+
+
 @pytest.fixture
 def witness() -> Iterator[WitnessDouble]:
     with WitnessDouble("w.example", ALPHA).running() as running:

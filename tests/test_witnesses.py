@@ -58,6 +58,11 @@ class Clock:
         self.time += timedelta(seconds=seconds)
 
 
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+
+
 class Witness(Protocol):
     """One that runs: the double, or a program of others."""
 
@@ -567,6 +572,19 @@ def test_the_seal_log_is_cosigned_too_and_an_alarm_stops_the_sealing(
     clear_alarms(database_url, SEAL_LOG, "a test", START)
     seal()
     assert ledger.checkpoints.latest(SEAL_LOG).size == 3
+
+
+def test_an_alarm_does_not_wait_for_a_signature_that_takes_long(
+    alone: Scene, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.postgres_witnesses.LOCK_SECONDS", 0.1)
+    alone.ledger.checkpoints.latest("alpha")
+    alone.witnesses[0].replies.append(lambda _: Reply(422))
+    alone.clock.pass_by(ROUND_SECONDS)
+    with psycopg.connect(database_url) as signing:
+        signing.execute("SELECT FROM tracking FOR UPDATE")
+        alone.rounds.hold("alpha")
+        assert len(alone.store.alarms("alpha", standing=True)) == 1
 
 
 # Several processes, and a witness that hangs
