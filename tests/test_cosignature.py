@@ -126,6 +126,13 @@ def test_each_way_to_be_wrong_spoils_the_note(signature: NoteSignature, text: st
     assert refused(signature, text) == "signature-wrong"
 
 
+def test_a_signature_of_another_length_is_none_whatever_checks_it() -> None:
+    for raw in (by_witness(5).signature[:-1], by_witness(5).signature + b"\0"):
+        note = SignedNote(TEXT, (NoteSignature(WITNESS.name, WITNESS.key_id, raw),))
+        with pytest.raises(DeedbookError):
+            cosignatures_of(note, [WITNESS], lambda *_: True)
+
+
 def test_one_that_holds_does_not_cover_for_one_that_does_not() -> None:
     note = SignedNote(TEXT, (by_witness(5), by_witness(6, signed_time=7)))
     with pytest.raises(DeedbookError):
