@@ -21,6 +21,7 @@ from adapters.doctor_schema import (
     examine_schema,
 )
 from adapters.doctor_seals import examine_seals
+from adapters.doctor_witnesses import examine_alarm, examine_cosignatures
 from adapters.examined import Finding, Progress, guarded
 from adapters.fresh_views import FreshViews
 from adapters.outside_contents import NOTHING_OUTSIDE, OutsideContents
@@ -144,6 +145,8 @@ class _Ledger:
             "checkpoint",
             examine_checkpoints(connection, project, head.origin, head.size),
         )
+        yield from self._check(project, "cosignature", examine_cosignatures(connection, project))
+        yield from self._check(project, "witness_alarm", examine_alarm(connection, project))
 
     def _seals(self) -> Iterator[Finding]:
         """The seal log, whose nodes and checkpoints lie among those of projects."""
@@ -156,6 +159,8 @@ class _Ledger:
         yield from self._check(log, "tree_node", examine_nodes(connection, log, size))
         checkpoints = examine_checkpoints(connection, log, origin, size)
         yield from self._check(log, "checkpoint", checkpoints)
+        yield from self._check(log, "cosignature", examine_cosignatures(connection, log))
+        yield from self._check(log, "witness_alarm", examine_alarm(connection, log))
 
     def _check(self, project: str, table: str, findings: Iterable[Finding]) -> Iterator[Finding]:
         return guarded(self._connection, f"{table} {project}", findings)

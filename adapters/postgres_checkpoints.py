@@ -1,7 +1,8 @@
 """Checkpoints in Postgres: signed outside of every append, kept for ever, and the tree below them.
 
 Who signs holds the project's Tracking row `checkpoint`, not its log: appends go on meanwhile. Nothing is
-signed that is smaller than what was, has another root at its size, or does not begin with it.
+signed that is smaller than what was, has another root at its size, or does not begin with it; nor while a
+witness's alarm about the log stands.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from psycopg_pool import ConnectionPool
 
 from adapters.postgres_keys import hold_log_key
 from adapters.tree_rows import Runs, extend_nodes, nodes_of, read_nodes, run_of, runs_of
+from adapters.witness_alarms import standing_alarm
 from domain.checkpoint import MAX_SIZE, Checkpoint, format_checkpoint
 from domain.errors import Damaged, NotFound
 from domain.merkle import frontier_from_bytes, root_of
@@ -31,7 +33,7 @@ MAX_BEHIND = 1_000
 
 
 class Signed(msgspec.Struct, frozen=True):
-    """A checkpoint that was signed: what it says, and the note as it is handed out."""
+    """A checkpoint that was signed: what it says, and the note as it is handed out, cosigned or not."""
 
     size: int
     root: bytes
@@ -153,6 +155,9 @@ class PostgresCheckpoints:
                 if known is None:
                     return None
                 hold_log_key(connection, signer.public_key)
+                alarm = standing_alarm(connection, project)
+                if alarm is not None:
+                    raise refused(project, alarm.sentence)
                 head = _head(connection, project)
                 upto = min(head.size, known + LEAVES_A_TRANSACTION)
                 if known > head.size:
@@ -180,7 +185,10 @@ class _Statements:
 
     def __init__(self, log: LiteralString, entries: LiteralString) -> None:
         self.find = f"""
-            SELECT l.size, c.size AS signed_size, c.root, c.note FROM {log} l LEFT JOIN LATERAL (
+            SELECT l.size, c.size AS signed_size, c.root, c.note || coalesce((
+              SELECT string_agg(line, '' ORDER BY line) FROM cosignature k
+              WHERE k.project_id = l.project_id AND k.size = c.size), '') AS note
+            FROM {log} l LEFT JOIN LATERAL (
               SELECT size, root, note FROM checkpoint WHERE project_id = l.project_id
                 AND size BETWEEN %(least)s::bigint AND %(most)s::bigint
               ORDER BY size DESC LIMIT 1) c ON true

@@ -14,6 +14,7 @@ from psycopg_pool import ConnectionPool
 from adapters.postgres_checkpoints import LOCK_SECONDS, TRACKING, refused
 from adapters.postgres_keys import read_trust, retired
 from adapters.tree_rows import extend_nodes
+from adapters.witness_alarms import standing_alarm
 from domain.errors import Conflict, NotFound
 from domain.merkle import frontier_from_bytes, frontier_to_bytes, root_of
 from domain.seal import SEAL_LOG
@@ -136,11 +137,14 @@ def take_turn(connection: psycopg.Connection, statement: bytes = b"") -> SealHea
             """
             SELECT (SELECT ed25519 FROM log_key ORDER BY ordinal DESC LIMIT 1),
               (SELECT spki FROM seal_key ORDER BY ordinal DESC LIMIT 1), c.size, c.root,
-              EXISTS (SELECT FROM seal_entry WHERE project_id = %b AND statement_sha256 = %b)
+              EXISTS (SELECT FROM seal_entry WHERE project_id = %b AND statement_sha256 = %b),
+              EXISTS (SELECT FROM witness_alarm a WHERE project_id = %b AND NOT EXISTS (
+                SELECT FROM witness_alarm_cleared c
+                WHERE c.project_id = a.project_id AND c.ordinal = a.ordinal))
             FROM (SELECT) AS one LEFT JOIN LATERAL (SELECT size, root FROM checkpoint
               WHERE project_id = %b ORDER BY size DESC LIMIT 1) AS c ON true
             """,
-            (SEAL_LOG, hashlib.sha256(statement).digest(), SEAL_LOG),
+            (SEAL_LOG, hashlib.sha256(statement).digest(), SEAL_LOG, SEAL_LOG),
         )
         row, known = held.fetchone(), facts.fetchone()
     if row is None or known is None:
@@ -149,7 +153,10 @@ def take_turn(connection: psycopg.Connection, statement: bytes = b"") -> SealHea
             "This ledger has no seal log yet: the first service that starts on it makes one.",
         )
     frontier = frontier_from_bytes(bytes(row[2]), row[1])
-    log_key, spki, signed_size, signed_root, sealed = known
+    log_key, spki, signed_size, signed_root, sealed, stopped = known
+    alarm = standing_alarm(connection, SEAL_LOG) if stopped else None
+    if alarm is not None:
+        raise refused(SEAL_LOG, alarm.sentence)
     if (row[1], None if row[1] == 0 else root_of(frontier)) != (signed_size or 0, signed_root):
         raise refused(SEAL_LOG, f"its {row[1]} entries do not give the root that was signed last")
     return SealHead(row[0], row[1], tuple(frontier), log_key, spki, sealed)

@@ -27,8 +27,10 @@ from adapters.postgres_seals import PostgresSeals, open_seal_log
 from adapters.postgres_tokens import PostgresTokens
 from adapters.postgres_uploads import PostgresUploads
 from adapters.postgres_views import PostgresViews
+from adapters.postgres_witnesses import PostgresWitnesses
 from adapters.schema_state import SchemaState
 from adapters.service_login import service_login
+from adapters.witness_client import WitnessClient
 from app.checkpoint_follower import CheckpointFollower
 from app.checkpoints import Checkpoints
 from app.exports import Exports
@@ -37,6 +39,9 @@ from app.public_keys import write_public_files
 from app.seals import Seals
 from app.settings import Settings
 from app.signing_key import Signers, open_seal_signer, open_signer
+from app.witness_follower import WitnessFollower
+from app.witness_setting import read_policy
+from app.witnesses import Witnesses, WitnessRounds
 from domain.dsse import DsseSigner
 from domain.errors import Conflict
 from domain.signed_note import Signer
@@ -181,6 +186,7 @@ def open_ledger(
         Conflict: `signing-key-mismatch`.
         Forbidden: `signing-key-exposed`.
         Unavailable: `signing-key-unusable`, `database-unavailable`.
+        Malformed: `invalid-parameter`, `witness-policy-malformed`.
     """
     with ExitStack() as closing:
         pool = closing.enter_context(
@@ -203,8 +209,15 @@ def open_ledger(
             write_public_files(keys, PostgresSeals(pool).trust())
         checkpoints = Checkpoints(PostgresCheckpoints(pool), signers.log)
         exports = Exports(log, PostgresExports(pool, outside))
+        cosigned = PostgresWitnesses(pool)
+        reads = serving or signers.log is not None
+        policy = read_policy(settings.deedbook_witness_policy) if reads else None
         if serving and signers.log is not None:
             closing.enter_context(CheckpointFollower(checkpoints, signal, time.monotonic))
+            if policy is not None:
+                client = closing.enter_context(WitnessClient())
+                rounds = WitnessRounds(cosigned, checkpoints, policy, client, clock)
+                closing.enter_context(WitnessFollower(rounds, signal, clock, time.monotonic))
         yield Ledger(
             log=log,
             views=PostgresViews(pool),
@@ -214,6 +227,7 @@ def open_ledger(
             exports=exports,
             checkpoints=checkpoints,
             seals=Seals(PostgresSeals(pool), exports, checkpoints, signers.log, signers.seal),
+            witnesses=Witnesses(cosigned, policy),
             tokens=PostgresTokens(pool, random_bytes=random_bytes, now=clock),
             schema=SchemaState(pool),
             signal=signal,

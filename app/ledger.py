@@ -21,6 +21,7 @@ from app.door import Checked, EventInput, check_event, check_stream, check_title
 from app.exports import Exports
 from app.seals import Seals
 from app.secret_door import PolicyOf, refuse, screen_content, screen_name, screen_value
+from app.witnesses import Witnesses
 from domain import artifact, canonical, run
 from domain.citation import Citation
 from domain.digest import digest_of, format_digest, parse_digest
@@ -97,6 +98,7 @@ class Ledger:
         exports: Exports,
         checkpoints: Checkpoints,
         seals: Seals,
+        witnesses: Witnesses,
         tokens: PostgresTokens,
         schema: SchemaState,
         signal: CommitSignal,
@@ -111,6 +113,7 @@ class Ledger:
         self.exports = exports
         self.checkpoints = checkpoints
         self.seals = seals
+        self.witnesses = witnesses
         self.tokens = tokens
         self.schema = schema
         self.signal = signal

@@ -83,8 +83,7 @@ class SignedNote(msgspec.Struct, frozen=True):
 
 def format_key(key: NoteKey) -> str:
     """The verifier key: name, key id and public key in one word that can be handed on."""
-    encoded = encode64(ED25519 + key.public_key)
-    return f"{key.name}+{key.key_id.hex()}+{encoded}"
+    return format_key_of_type(key.name, ED25519, key.public_key)
 
 
 def parse_key(text: str) -> NoteKey:
@@ -93,16 +92,36 @@ def parse_key(text: str) -> NoteKey:
     Raises:
         Malformed: `verifier-key-malformed`.
     """
+    return NoteKey(*parse_key_of_type(text, ED25519))
+
+
+def key_id_of(name: str, kind: bytes, public_key: bytes) -> bytes:
+    """The id of a key for one type of signature, which is a byte."""
+    return hashlib.sha256(name.encode() + b"\n" + kind + public_key).digest()[:KEY_ID_BYTES]
+
+
+def format_key_of_type(name: str, kind: bytes, public_key: bytes) -> str:
+    """The verifier key for one type of signature."""
+    encoded = encode64(kind + public_key)
+    return f"{name}+{key_id_of(name, kind, public_key).hex()}+{encoded}"
+
+
+def parse_key_of_type(text: str, kind: bytes) -> tuple[str, bytes]:
+    """Name and Ed25519 key of a verifier key that is for this type of signature.
+
+    Raises:
+        Malformed: `verifier-key-malformed`.
+    """
     found = _KEY.fullmatch(text)
     if found is None:
         raise _bad_key("it is not NAME+ID+KEY")
     raw = decode64(found[3])
-    if raw is None or len(raw) != PUBLIC_KEY_BYTES + 1 or raw[:1] != ED25519:
-        raise _bad_key("its last part is no Ed25519 key")
-    key = NoteKey(found[1], raw[1:])
-    if key.key_id.hex() != found[2]:
-        raise _bad_key(f"its id is {key.key_id.hex()}, not {found[2]}")
-    return key
+    if raw is None or len(raw) != PUBLIC_KEY_BYTES + 1 or raw[:1] != kind:
+        raise _bad_key(f"its last part is no Ed25519 key of type 0x{kind.hex()}")
+    key_id = key_id_of(found[1], kind, raw[1:]).hex()
+    if key_id != found[2]:
+        raise _bad_key(f"its id is {key_id}, not {found[2]}")
+    return found[1], raw[1:]
 
 
 def sign(text: str, name: str, signer: Signer) -> SignedNote:
@@ -113,8 +132,13 @@ def sign(text: str, name: str, signer: Signer) -> SignedNote:
 
 def format_note(note: SignedNote) -> str:
     """The note as it is handed out."""
-    lines = (f"— {one.name} {encode64(one.key_id + one.signature)}\n" for one in note.signatures)
-    return f"{note.text}\n{''.join(lines)}"
+    return f"{note.text}\n{''.join(format_signature(one) for one in note.signatures)}"
+
+
+def format_signature(signature: NoteSignature) -> str:
+    """One signature line, with its newline."""
+    encoded = encode64(signature.key_id + signature.signature)
+    return f"— {signature.name} {encoded}\n"
 
 
 def parse_note(raw: str) -> SignedNote:
@@ -135,7 +159,22 @@ def parse_note(raw: str) -> SignedNote:
     lines = below.removesuffix("\n").split("\n")
     if len(lines) > MAX_SIGNATURES:
         raise _bad_note(f"it has more than {MAX_SIGNATURES} signatures")
-    return SignedNote(text + "\n", tuple(_parse_signature(line) for line in lines))
+    return SignedNote(text + "\n", tuple(parse_signature(line) for line in lines))
+
+
+def parse_signature(line: str) -> NoteSignature:
+    """One signature line, without its newline.
+
+    Raises:
+        Damaged: `note-malformed`.
+    """
+    found = _SIGNATURE.fullmatch(line)
+    raw = None if found is None else decode64(found[2])
+    if found is None or raw is None or _NAME.fullmatch(found[1]) is None:
+        raise _bad_note("a line below the blank one is no signature")
+    if len(raw) <= KEY_ID_BYTES:
+        raise _bad_note("a signature is empty")
+    return NoteSignature(found[1], raw[:KEY_ID_BYTES], raw[KEY_ID_BYTES:])
 
 
 def verify_note(note: SignedNote, keys: Sequence[NoteKey], verify: Verifier) -> tuple[NoteKey, ...]:
@@ -157,16 +196,6 @@ def verify_note(note: SignedNote, keys: Sequence[NoteKey], verify: Verifier) -> 
             if key not in signed:
                 signed.append(key)
     return tuple(signed)
-
-
-def _parse_signature(line: str) -> NoteSignature:
-    found = _SIGNATURE.fullmatch(line)
-    raw = None if found is None else decode64(found[2])
-    if found is None or raw is None or _NAME.fullmatch(found[1]) is None:
-        raise _bad_note("a line below the blank one is no signature")
-    if len(raw) <= KEY_ID_BYTES:
-        raise _bad_note("a signature is empty")
-    return NoteSignature(found[1], raw[:KEY_ID_BYTES], raw[KEY_ID_BYTES:])
 
 
 def _is_text(raw: str) -> bool:

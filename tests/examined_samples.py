@@ -8,13 +8,16 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import sql
 
+from adapters.postgres_checkpoints import Signed
 from app.door import EventInput
 from app.ledger import Ledger, RequestKey
 from domain.citation import Citation
 from domain.errors import DeedbookError
 from domain.events import PolicyChanged
 from domain.seal import Head
+from domain.signed_note import parse_note
 from tests.ledger_samples import erase, make_project
+from tests.witness_double import WitnessDouble
 
 LARGE = b"0123456789abcdef" * 320_000
 """Longer than the piece in which a content is read."""
@@ -53,9 +56,20 @@ def fill(ledger: Ledger, url: str) -> None:
     head = Head("3c8f0a3d1f3c6d0b5a1e7f2d9c4b8a6e5d7f1c20", "https://git.example/alpha")
     ledger.seals.seal("alpha", position, "project", head)
     ledger.seals.seal("alpha", position, "run:r1", head)
-    ledger.checkpoints.latest("alpha")
+    _cosign(url, ledger.checkpoints.latest("alpha"))
     ledger.create_project("beta", title="Beta", actor="user:ada")
     ledger.write_artifact("beta", "NOTE", "only", b"# Only\n", actor="user:ada")
+
+
+def _cosign(url: str, signed: Signed) -> None:
+    """A witness cosigns a checkpoint."""
+    witness = WitnessDouble("witness.example")
+    line = witness.cosign(parse_note(signed.note).text)
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "INSERT INTO cosignature VALUES ('alpha', %s, %s, %s)",
+            (signed.size, witness.vkey, line),
+        )
 
 
 def _second_run(ledger: Ledger) -> None:
@@ -182,6 +196,7 @@ def tamper(connection: psycopg.Connection, *statements: sql.SQL | sql.Composed) 
 TRIGGERS_OFF = """
 ALTER TABLE event DISABLE TRIGGER USER;
 ALTER TABLE checkpoint DISABLE TRIGGER USER;
+ALTER TABLE cosignature DISABLE TRIGGER USER;
 ALTER TABLE log_key DISABLE TRIGGER USER;
 ALTER TABLE seal_key DISABLE TRIGGER USER;
 ALTER TABLE seal_entry DISABLE TRIGGER USER
@@ -189,6 +204,7 @@ ALTER TABLE seal_entry DISABLE TRIGGER USER
 TRIGGERS_ON = """
 ALTER TABLE event ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_truncate;
 ALTER TABLE checkpoint ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_truncate;
+ALTER TABLE cosignature ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_truncate;
 ALTER TABLE log_key ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_truncate;
 ALTER TABLE seal_key ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_truncate;
 ALTER TABLE seal_entry ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_truncate

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the programs of others against which the tests check, where that can be done: as root, on
-# a system with apt; and bagit, into an environment of its own. It never fails: a test skips, with its
+# a system with apt; and bagit and a witness, into environments of their own. It never fails: a test skips, with its
 # reason, where its program is absent.
 
 set -u
@@ -15,9 +15,28 @@ bagit() {
     timeout --kill-after=10 "$seconds" "$folder/bin/python" -m pip install --quiet --no-input \
       --disable-pip-version-check bagit==1.9.0
 }
+
+# A witness that others wrote; it needs a newer Python than we do.
+witness() {
+  local folder=.venv-outside-witness python
+  [ -x "$folder/bin/aics-witness" ] && return
+  rm -rf "$folder"
+  for python in python3 python3.14 python3.13 python3.12 \
+    "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[2-9].*/bin/python; do
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null || continue
+    timeout --kill-after=10 "$seconds" "$python" -m venv "$folder" &&
+      timeout --kill-after=10 "$seconds" "$folder/bin/python" -m pip install --quiet --no-input \
+        --disable-pip-version-check aics-witness==0.1.0
+    return
+  done
+  return 1
+}
 cd "$(dirname "$0")/.." || exit 0
 bagit </dev/null >/dev/null 2>&1 ||
   echo "tests/outside.sh: bagit could not be installed, its tests will skip" >&2
+
+witness </dev/null >/dev/null 2>&1 ||
+  echo "tests/outside.sh: aics-witness could not be installed, its tests will skip" >&2
 
 declare -A package=(
   [pgbouncer]=pgbouncer

@@ -59,6 +59,11 @@ OTHERS = {
     "imported_log",
     "export",
     "export_file",
+    "cosignature",  # as many as witnesses give: one taken away leaves no gap
+    "witness_state",  # how far others are, which they say again when they are asked
+    "witness_round",
+    "witness_alarm",  # what a witness said, of which nothing else here tells
+    "witness_alarm_cleared",
 }
 """Tables that hold no evidence: what can be checked of them has tests of its own."""
 

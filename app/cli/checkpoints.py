@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -17,8 +17,17 @@ if TYPE_CHECKING:
     from domain.checkpoint import Checkpoint
     from domain.signed_note import NoteKey
 
+    Params = dict[str, str | int | None]
+
 MAX_FILE_BYTES = 1_000_000
 KEY_HELP = "The log's verifier key (NAME+ID+KEY), or a file with it; repeatable."
+
+
+class _Kept(NamedTuple):
+    """How a kept checkpoint is treated: as a whole with its evidence, and against which new one."""
+
+    whole: bool
+    witnessed: bool
 
 
 @click.command("checkpoint", cls=Command)
@@ -27,6 +36,19 @@ KEY_HELP = "The log's verifier key (NAME+ID+KEY), or a file with it; repeatable.
     "--since",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="An older checkpoint: fail unless the log is that one, grown on.",
+    metavar="FILE",
+)
+@click.option(
+    "--witness-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Make it if it is not there; else the same as --since and -o with it. For a repository.",
+    metavar="FILE",
+)
+@click.option("--witnessed", is_flag=True, help="The newest that the ledger's witnesses cosigned.")
+@click.option(
+    "--witness-policy",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Fail unless the witnesses of this policy cosigned it (C2SP tlog-policy).",
     metavar="FILE",
 )
 @click.option("--key", "keys", multiple=True, help=KEY_HELP, metavar="VKEY")
@@ -38,44 +60,104 @@ KEY_HELP = "The log's verifier key (NAME+ID+KEY), or a file with it; repeatable.
     metavar="FILE",
 )
 def checkpoint_command(
-    project: str | None, since: Path | None, keys: tuple[str, ...], file: Path | None
+    project: str | None,
+    since: Path | None,
+    witness_file: Path | None,
+    witnessed: bool,
+    witness_policy: Path | None,
+    keys: tuple[str, ...],
+    file: Path | None,
 ) -> None:
     """Take the project's checkpoint: size and root of its log, signed.
 
-    Kept somewhere else, it is what nobody can later disagree with: `verify --pin FILE`. With --since
-    and the same FILE as -o, it only ever moves on. With --key its signature is checked.
+    Kept somewhere else, it is what nobody can later disagree with: `verify --pin FILE`. With
+    --witness-file, or with --since and the same FILE as -o, it only ever moves on. With --key its
+    signature is checked.
     """
     from app.cli.output import remark, show_one
     from app.client import segment
-    from app.verify_proof import check_grown
-    from domain.errors import Damaged
-    from domain.tlog_proof import parse_consistency
 
+    if witness_file is not None:
+        if since is not None or file is not None:
+            raise click.UsageError("--witness-file is --since and -o in one; give it alone.")
+        file = witness_file
+        since = witness_file if witness_file.exists() else None
     choices = chosen()
-    slug = choices.named_project(project)
     known = _keys(keys)
-    base = f"/v1/projects/{segment(slug)}/log"
+    base = f"/v1/projects/{segment(choices.named_project(project))}/log"
     with choices.client() as client:
-        note = _text(client, f"{base}/checkpoint")
+        params: Params = {"witnessed": "true"} if witnessed else {}
+        note = _text(client, f"{base}/checkpoint", params)
         new = _opened(note, known)
-        if since is not None:
-            old = _opened(_read(since).decode("utf-8", "replace"), known)
-            if old.size > new.size:
-                raise Damaged(
-                    "log-forked",
-                    f"The log has {new.size} events, and was signed at {old.size}: keep both "
-                    "checkpoints.",
-                )
-            params: dict[str, str | int | None] = {"old": old.size, "size": new.size}
-            proof = parse_consistency(_text(client, f"{base}/consistency", params))
-            check_grown(proof, old, new)
+        choice = _Kept(whole=witness_file is not None, witnessed=witnessed)
+        moved = since is None or _moves_on(client, base, since, note, known, choice)
+    if witness_policy is not None:
+        _check_witnessed(note, witness_policy)
     if file is not None:
-        write_whole(file, note.encode())
-        remark(f"{file} is the checkpoint at {new.size} events.")
+        if moved:
+            write_whole(file, note.encode())
+        if since is None and witness_file is not None:
+            remark("It is the first one here: it is believed, and all later ones are held to it.")
+        now = "is" if moved else "stays as it is; the one offered is"
+        remark(f"{file} {now} the checkpoint at {new.size} events.")
     elif choices.output == "table":
         click.echo(note, nl=False)
     if choices.output != "table":
         show_one({"origin": new.origin, "size": new.size, "root": new.root.hex(), "note": note})
+
+
+def _moves_on(
+    client: "Client",
+    base: str,
+    since: Path,
+    note: str,
+    known: "Sequence[NoteKey]",
+    choice: "_Kept",
+) -> bool:
+    """Hold a new checkpoint to the one that is kept; answers whether it should take its place."""
+    from app.cli.kept_checkpoint import check_moves_on, write_evidence
+    from domain.errors import Damaged, NotFound
+
+    kept = _read(since).decode("utf-8", "replace")
+    old, new = _opened(kept, known), _opened(note, known)
+    # The newest that was cosigned may well be older than the one that is kept.
+    behind = choice.witnessed and new.size < old.size
+    small, large = (new, old) if behind else (old, new)
+    proof = None
+    if old.origin == new.origin and small.size <= large.size:
+        params: Params = {"old": small.size, "size": large.size}
+        try:
+            proof = _text(client, f"{base}/consistency", params)
+        except NotFound:
+            if not behind:
+                raise  # the kept one is not known there any more: see below
+    try:
+        check_moves_on(small, large, proof)
+    except Damaged as error:
+        if not choice.whole or old.origin != new.origin:
+            raise
+        evidence = write_evidence(since, kept, note, proof)
+        raise Damaged(
+            error.code, f"{error.detail} {since} is as it was, and {evidence} holds both."
+        ) from None
+    # A file in a repository has no reason to change while the log has not grown.
+    return not behind and (not choice.whole or old.size < new.size)
+
+
+def _check_witnessed(note: str, file: Path) -> None:
+    """Refuse a checkpoint that the witnesses of a policy have not cosigned."""
+    from adapters.ed25519_key import verify_signature
+    from domain.errors import Damaged
+    from domain.witness_policy import check_quorum, parse_policy
+
+    quorum = check_quorum(note, parse_policy(_read(file)), verify_signature)
+    if not quorum.ok:
+        by = ", ".join(quorum.names) or "nobody in it"
+        raise Damaged(
+            "quorum-missing",
+            f"The checkpoint was not cosigned as {file} asks: {by} did. The ledger may not have asked "
+            "yet; --witnessed takes the newest that its own policy is content with.",
+        )
 
 
 @click.command("proof", cls=Command)
@@ -185,7 +267,7 @@ def _opened(note: str, keys: "Sequence[NoteKey]") -> "Checkpoint":
     return parse_checkpoint(parse_note(note).text)
 
 
-def _text(client: "Client", path: str, params: "dict[str, str | int | None] | None" = None) -> str:
+def _text(client: "Client", path: str, params: "Params | None" = None) -> str:
     from domain.errors import Damaged
 
     raw, _ = client.content(path, params=params)

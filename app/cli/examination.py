@@ -72,6 +72,8 @@ def _database(choices: Choices, project: str | None, *, verify: bool) -> Iterato
         yield Examined("good", "migrations", "up to date")
         yield _signing_key(settings.log_key, url)
         yield _seal_key(settings.seal_key, url)
+        yield from _alarms(url)
+        yield from _guarded("witnesses", lambda: _witnesses(settings.deedbook_witness_policy, url))
         if not verify:
             yield Examined("good", "contents", "not examined; --verify examines every row")
             return
@@ -134,6 +136,34 @@ def _seal_key(uri: str, url: str) -> Examined:
             "wrong", subject, f"the one at {uri} is not the ledger's: no service starts"
         )
     return Examined("good", subject, f"{uri} seals this ledger's exports")
+
+
+def _alarms(url: str) -> Iterator[Examined]:
+    """Whether a witness contradicts a log."""
+    from app.witness_status import witness_status
+
+    for log in witness_status(url, None, None):
+        for alarm in log.alarms:
+            if alarm.cleared_at is None:
+                subject = f"witnesses of {log.project or 'the seal log'}"
+                yield Examined("wrong", subject, f"{alarm.detail}; nothing of it is signed")
+
+
+def _witnesses(file: str | None, url: str) -> Iterator[Examined]:
+    """Whether witnesses cosign."""
+    from app.witness_setting import read_policy
+    from app.witness_status import witness_status
+
+    policy = read_policy(file)
+    if policy is None:
+        return
+    rows = [row for log in witness_status(url, None, policy) for row in log.witnesses]
+    failing = sum(row.problem is not None for row in rows)
+    if failing:
+        detail = f"{failing} of {len(rows)} did not cosign; see deedbook witness status"
+        yield Examined("odd", "witnesses", detail)
+    else:
+        yield Examined("good", "witnesses", f"those of {file} refuse nothing")
 
 
 def _service(choices: Choices) -> Iterator[Examined]:

@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "checkpoint": ("checkpoints", "Take a project's checkpoint: size and root of its log, signed."),
     "proof": ("checkpoints", "Take away the proof that one event is in the log."),
     "verify-proof": ("checkpoints", "Check the proof of one event, offline."),
+    "witness": ("witness", "Show how witnesses cosign checkpoints, and clear their alarms."),
     "key": ("keys", "Show or change the keys that sign."),
     "trusted-root": ("trust", "Take the ledger's public keys, to check seals with."),
     "import": ("imports", "Import a git repository, or an export."),

@@ -11,7 +11,9 @@ from app.cli.given_file import read_given
 from app.cli.written_file import write_whole
 
 if TYPE_CHECKING:
-    from projections.verify_evidence import Evidence, Signatures
+    from collections.abc import Callable
+
+    from projections.verify_evidence import Evidence, Quorum, Signatures
     from projections.verify_report import Report
 
 MAX_PIN_CHARACTERS = 70_000
@@ -148,8 +150,6 @@ def _evidence(
     from domain.trust import parse_trust
     from projections.verify_evidence import Evidence, check_commit, read_pin
 
-    if witness_policy is not None:
-        raise click.UsageError("--witness-policy is not there yet.")
     return Evidence(
         signatures=None if trust is None else _signatures(),
         trust=None if trust is None else parse_trust(_read(trust)),
@@ -158,8 +158,26 @@ def _evidence(
         consistency=None
         if consistency is None
         else parse_consistency(_read(consistency).decode("utf-8", "replace")),
+        witnesses=None if witness_policy is None else _witnesses(witness_policy),
         head=None if head is None else check_commit(head),
     )
+
+
+def _witnesses(file: Path) -> "Callable[[str], Quorum]":
+    """Counts cosignatures by the reader's policy."""
+    from domain.witness_policy import check_quorum, parse_policy
+    from projections.verify_evidence import Quorum
+
+    policy, verifier = parse_policy(_read(file)), _signatures().ed25519
+
+    def count(note: str) -> Quorum:
+        found = check_quorum(note, policy, verifier)
+        by = ", ".join(found.names) or "none of its witnesses"
+        if not found.ok:
+            return Quorum(False, f"{by} cosigned the pin, which is not what the policy asks for")
+        return Quorum(True, f"{by} cosigned the pin, as the policy asks")
+
+    return count
 
 
 def _signatures() -> "Signatures":

@@ -21,6 +21,12 @@ PART_SECONDS = 60
 PROBLEMS = ("project-not-found", "checkpoint-refused", "tree-damaged")
 
 
+class CheckpointQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether it has to have been cosigned as the ledger's witness policy asks."""
+
+    witnessed: bool = False
+
+
 class ProofQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which checkpoint the proof leads to: the newest when left away."""
 
@@ -37,16 +43,23 @@ class ConsistencyQuery(ProofQuery, frozen=True, forbid_unknown_fields=True):
     "GET",
     "/v1/projects/{project}/log/checkpoint",
     scope="events:read",
+    query=CheckpointQuery,
     answers={200: None},
     media_types=(TEXT,),
-    problems=("project-not-found", "checkpoint-refused", "checkpoint-unsigned"),
+    problems=(
+        "project-not-found",
+        "checkpoint-refused",
+        "checkpoint-unsigned",
+        "checkpoint-unwitnessed",
+    ),
     headers=("If-None-Match",),
 )
-def read_checkpoint(call: Call[NoQuery, None]) -> Response:
+def read_checkpoint(call: Call[CheckpointQuery, None]) -> Response:
     """Read the project's checkpoint: size and root of its log, signed.
 
-    It is the log as it is now. A process without the key answers with the newest that was signed;
-    `Deedbook-Position` says its size.
+    It is the log as it is now, with the cosignatures that there are of this size. A process without the
+    key answers with the newest that was signed; `Deedbook-Position` says its size. With `witnessed=true`
+    it is the newest that the ledger's witness policy is content with.
     """
     return checkpoint_of(call, call.project)
 
@@ -112,9 +125,12 @@ def read_consistency(call: Call[ConsistencyQuery, None]) -> Response:
     return consistency_of(call, call.project)
 
 
-def checkpoint_of(call: Call[object, None], log: str) -> Response:
-    """The newest checkpoint of a project's log, or of the seal log."""
-    signed = call.ledger.checkpoints.latest(log)
+def checkpoint_of(call: Call[CheckpointQuery, None], log: str) -> Response:
+    """The newest checkpoint of a project's log, or of the seal log; or the newest that was cosigned."""
+    if call.query.witnessed:
+        signed = call.ledger.witnesses.witnessed(log)
+    else:
+        signed = call.ledger.checkpoints.latest(log)
     return _text(call, signed.note, signed.size)
 
 

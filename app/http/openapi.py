@@ -287,6 +287,7 @@ STATUSES: Mapping[str, int] = {
     "blob-store-unavailable": 503,
     "checkpoint-unsigned": 503,
     "seal-unsigned": 503,
+    "checkpoint-unwitnessed": 404,
     "database-unavailable": 503,
     "migrations-pending": 503,
     "outcome-unknown": 503,

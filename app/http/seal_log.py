@@ -10,6 +10,7 @@ from app.http.checkpoints import (
     BYTES,
     PROBLEMS,
     TEXT,
+    CheckpointQuery,
     ConsistencyQuery,
     ProofQuery,
     checkpoint_of,
@@ -36,13 +37,17 @@ PROOF_PROBLEMS = (
     "GET",
     "/v1/log/checkpoint",
     scope=None,
+    query=CheckpointQuery,
     answers={200: None},
     media_types=(TEXT,),
-    problems=("checkpoint-unsigned",),
+    problems=("checkpoint-unsigned", "checkpoint-unwitnessed"),
     headers=("If-None-Match",),
 )
-def read_seal_log_checkpoint(call: Call[NoQuery, None]) -> Response:
-    """Read the seal log's checkpoint: its size and root, signed."""
+def read_seal_log_checkpoint(call: Call[CheckpointQuery, None]) -> Response:
+    """Read the seal log's checkpoint: its size and root, signed.
+
+    With `witnessed=true` it is the newest that the ledger's witness policy is content with.
+    """
     return checkpoint_of(call, SEAL_LOG)
 
 
