@@ -17,10 +17,16 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.postgres_checkpoints import PostgresCheckpoints
+from adapters.postgres_keys import register_key
+from adapters.postgres_ledger_row import fix_host
+from adapters.postgres_seals import PostgresSeals, Subject, open_seal_log
 from adapters.postgres_uploads import PostgresUploads
 from app.checkpoints import Checkpoints
+from domain.dsse import pae
 from domain.errors import StaleVersion
 from domain.log import Receipt
+from domain.seal_log import SignedStatement
+from domain.sigstore_bundle import encode_bundle
 from tests.cutting_proxy import cutting_proxy
 from tests.log_samples import (
     Opened,
@@ -33,6 +39,7 @@ from tests.log_samples import (
     writing,
 )
 from tests.note_samples import published_signer
+from tests.seal_samples import STATEMENT, published_seal_signer, published_sidecar
 
 PROGRAM = shutil.which("pgbouncer")
 PORT = 6432
@@ -170,6 +177,7 @@ def test_repeats_conflicts_and_uploads_are_as_without_a_pooler(opened: Opened) -
 def test_a_log_is_signed_and_its_proofs_are_made_through_the_pooler(opened: Opened) -> None:
     for index in range(20):
         opened.log.append(writing("alpha", "a", str(index).encode()))
+    register_key(opened.pool, published_signer().public_key)
     checkpoints = Checkpoints(PostgresCheckpoints(opened.pool), published_signer())
 
     assert checkpoints.latest("alpha").size == 21
@@ -177,6 +185,19 @@ def test_a_log_is_signed_and_its_proofs_are_made_through_the_pooler(opened: Open
     for position in (1, 17, 21):
         checkpoints.inclusion("alpha", position)
     checkpoints.consistency("alpha", 16)
+
+
+def test_an_export_is_sealed_through_the_pooler(opened: Opened) -> None:
+    fix_host(opened.pool, "ledger.example")
+    open_seal_log(opened.pool)
+    log, sealing = published_signer(), published_seal_signer()
+    register_key(opened.pool, log.public_key)
+    register_key(opened.pool, sealing.spki, "seal")
+    seals = PostgresSeals(opened.pool)
+    signed = SignedStatement(STATEMENT, sealing.sign_dsse(pae(STATEMENT)), sealing.spki)
+    first = seals.append(signed, Subject("alpha", 3, "project"), log)
+    assert first.sidecar == encode_bundle(published_sidecar())
+    assert seals.append(signed, Subject("alpha", 3, "project"), log) == first
 
 
 def test_no_setting_is_left_behind_on_a_server_connection(opened: Opened) -> None:
