@@ -8,6 +8,10 @@ from app.printable import printable
 from app.verify_given import Given, Verified
 from projections.verify_report import Report
 
+UNSIGNED = (
+    "The Python package cryptography is not here, so no signature was checked: install it "
+    "(pip install cryptography) and repeat."
+)
 Paint = Callable[[str, str], str]
 """A text and the name of a colour; answers what a terminal is sent."""
 
@@ -51,11 +55,7 @@ def said_beside(verified: Verified, given: Given, *, as_text: bool) -> Iterator[
     """
     report = verified.report
     if verified.unsigned:
-        yield (
-            "warning",
-            "The Python package cryptography is not here, so no signature was checked: "
-             "install it (pip install cryptography) and repeat.",
-        )
+        yield "warning", UNSIGNED
     if as_text and report.state in {"VERIFIED-UNANCHORED", "INCOMPLETE"}:
         yield "warning", " ".join(report.notes)
     elif as_text:

@@ -305,7 +305,7 @@ SEALED = (
 )
 
 
-@pytest.mark.parametrize("arguments", SEALED, ids=lambda one: " ".join(one[:5]))
+@pytest.mark.parametrize("arguments", SEALED, ids=" ".join)
 def test_seals_pins_heads_and_older_exports_are_judged_alike(
     arguments: list[str],
     bare: Path,
