@@ -34,6 +34,7 @@ TWINS = twin_modules(*MODULES)
 NEVER_READ = {
     "app.fork_evidence.Fork",
     "app.verify_given.Given",
+    "app.verify_given.Verified",
     "domain.key_change.KeyChange",
     "domain.trust.LogKey",
     "domain.trust.Trust",
@@ -41,6 +42,8 @@ NEVER_READ = {
     "projections.bundle.Member",
     "projections.bundle.Selection",
     "projections.bundle._Planned",
+    "projections.verify_evidence.Evidence",
+    "projections.verify_evidence.Signatures",
 }
 """The structs of types that JSON does not have: the stand-in says so when it is asked to read one."""
 
