@@ -212,6 +212,29 @@ def _struct(kind: type[msgspec.Struct]) -> st.SearchStrategy[str]:
     )
 
 
+def _whole(kind: type[msgspec.Struct]) -> list[tuple[str, str]]:
+    """The members of a small document that is right."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    pairs = zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True)
+    return [(json.dumps(encoded), _small(hints[field])) for encoded, field in pairs]
+
+
+def _small(kind: Any) -> str:
+    arguments = get_args(kind)
+    match get_origin(kind):
+        case origin if origin is Literal:
+            return json.dumps(arguments[0])
+        case origin if origin is tuple:
+            return "[]"
+        case origin if origin is dict:
+            return "{}"
+        case origin if origin is not None:
+            return _small(arguments[0])
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return _spell(_whole(kind))
+    return {str: '"a"', bytes: '""', int: "1", bool: "true", msgspec.Raw: "1"}[kind]
+
+
 def _object(member: st.SearchStrategy[tuple[str, str]]) -> st.SearchStrategy[str]:
     return st.lists(member, max_size=4).map(_spell)
 
@@ -275,9 +298,12 @@ def test_damaged_lines_are_read_alike(line: bytes, at: int, byte: int, cut: int)
 @pytest.mark.parametrize("name", READ)
 def test_each_way_to_be_wrong_is_refused_by_both_in_every_member(name: str) -> None:
     ours = STRUCTS[name][0]
+    whole = _whole(ours)
+    assert compare(name, _spell(whole).encode()) == "read"
     for member in (*ours.__struct_encode_fields__, "unknown"):
         for junk in JUNK:
             compare(name, f'{{"{member}":{junk}}}'.encode())
+            compare(name, _spell([*whole, (json.dumps(member), junk)]).encode())
         for raw in (b"\xff", b"\xed\xa0\x80", b"\xc3", b"\xf5\x80\x80\x80"):
             compare(name, b'{"' + member.encode() + b'":"' + raw + b'"}')
             compare(name, b'{"' + raw + b'":1}')
