@@ -60,9 +60,10 @@ def test_no_source_file_is_unused() -> None:
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Import):
                 imported |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                imported.add(node.module)
-                imported |= {f"{node.module}.{alias.name}" for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                beside = file.relative_to(ROOT).parts[: -node.level] if node.level else ()
+                module = ".".join([*beside, *([node.module] if node.module else [])])
+                imported |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
     for file in modules(*LAYERS):
         name = ".".join(file.relative_to(ROOT).with_suffix("").parts)
         if file.name == "__init__.py" or name.startswith("app.cli."):

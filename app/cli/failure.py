@@ -5,44 +5,40 @@ from collections.abc import Mapping
 import click
 
 from app.cli.choices import Choices
-from domain.errors import (
-    Conflict,
-    Damaged,
-    DeedbookError,
-    Forbidden,
-    Gone,
-    Invalid,
-    Malformed,
-    NotFound,
-    StaleVersion,
-    TooLarge,
-    Unauthenticated,
-    Unavailable,
+from app.error_text import other_problem, problem, sentence
+from app.exit_codes import (
+    AUTHENTICATION,
+    CONFLICT,
+    EXIT_CODES,
+    INTERRUPTED,
+    NOT_FOUND,
+    NOT_VERIFIED,
+    OK,
+    SERVER,
+    UNEXPECTED,
+    USAGE,
+    exit_code_of,
 )
+from domain.errors import DeedbookError
 
-OK = 0
-UNEXPECTED = 1
-USAGE = 2
-NOT_VERIFIED = 3
-AUTHENTICATION = 4
-NOT_FOUND = 5
-CONFLICT = 6
-SERVER = 7
-INTERRUPTED = 130
-
-EXIT_CODES: Mapping[type[DeedbookError], int] = {
-    Malformed: USAGE,
-    Invalid: USAGE,
-    TooLarge: USAGE,
-    Damaged: NOT_VERIFIED,
-    Unauthenticated: AUTHENTICATION,
-    Forbidden: AUTHENTICATION,
-    NotFound: NOT_FOUND,
-    Gone: NOT_FOUND,
-    Conflict: CONFLICT,
-    StaleVersion: CONFLICT,
-    Unavailable: SERVER,
-}
+__all__ = [
+    "AUTHENTICATION",
+    "CONFLICT",
+    "EXIT_CODES",
+    "EXIT_CODES_HELP",
+    "HINTS",
+    "INTERRUPTED",
+    "NOT_FOUND",
+    "NOT_VERIFIED",
+    "OK",
+    "SERVER",
+    "UNEXPECTED",
+    "USAGE",
+    "exit_code_of",
+    "report",
+    "report_unexpected",
+    "report_usage",
+]
 
 EXIT_CODES_HELP = """\b
 Exit codes:
@@ -75,32 +71,16 @@ HINTS: Mapping[str, str] = {
 }
 
 
-def exit_code_of(error: DeedbookError) -> int:
-    """The exit code that belongs to an error."""
-    if error.code == "digest-mismatch" and isinstance(error, Damaged):
-        return SERVER
-    return EXIT_CODES.get(type(error), UNEXPECTED)
-
-
 def report(error: DeedbookError, choices: Choices) -> None:
     """Say what went wrong, on standard error: a line and a hint, or a problem as JSON."""
     if choices.output != "table":
-        _report_json(
-            {
-                "type": f"urn:deedbook:error:{error.code}",
-                "detail": error.detail,
-                "code": error.code,
-                **({"errors": [{"pointer": error.pointer}]} if error.pointer else {}),
-                **error.members,
-            }
-        )
+        _report_json(problem(error))
         return
-    from app.cli.output import printable
-
-    place = f" at {error.pointer}" if error.pointer else ""
-    _line("error:", f"{printable(error.detail)} ({printable(error.code + place)})", choices)
+    _line("error:", sentence(error), choices)
     request_id = error.members.get("request_id")
     if exit_code_of(error) == SERVER and request_id:
+        from app.printable import printable
+
         click.echo(f"request: {printable(str(request_id))}", err=True)
     hint = HINTS.get(error.code)
     if hint and not choices.quiet:
@@ -110,13 +90,7 @@ def report(error: DeedbookError, choices: Choices) -> None:
 def report_usage(error: click.ClickException, choices: Choices) -> None:
     """Say that a command was called wrongly."""
     if choices.output != "table":
-        _report_json(
-            {
-                "type": "urn:deedbook:error:usage",
-                "detail": error.format_message(),
-                "code": "usage",
-            }
-        )
+        _report_json(other_problem("usage", error.format_message()))
         return
     _line("error:", f"{error.format_message()} (usage)", choices)
     context = getattr(error, "ctx", None)
@@ -128,17 +102,15 @@ def report_unexpected(error: BaseException, choices: Choices) -> None:
     """Say that the fault is ours."""
     detail = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if choices.output != "table":
-        _report_json(
-            {"type": "urn:deedbook:error:unexpected", "detail": detail, "code": "unexpected"}
-        )
+        _report_json(other_problem("unexpected", detail))
         return
     _line("error:", f"{detail} (unexpected)", choices)
 
 
-def _report_json(problem: Mapping[str, object]) -> None:
+def _report_json(given: Mapping[str, object]) -> None:
     import msgspec
 
-    click.echo(msgspec.json.encode(problem), err=True)
+    click.echo(msgspec.json.encode(given), err=True)
 
 
 def _line(word: str, text: str, choices: Choices, color: str = "red") -> None:

@@ -1,7 +1,6 @@
 """How results are printed: a table for people, JSON or NDJSON for programs."""
 
 import sys
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO
 
@@ -9,6 +8,20 @@ import click
 import msgspec
 
 from app.cli.choices import Choices, chosen
+from app.printable import printable
+
+__all__ = [
+    "MAX_CELL_CHARACTERS",
+    "binary_output",
+    "printable",
+    "refuse_terminal",
+    "remark",
+    "show",
+    "show_one",
+    "styled",
+    "table",
+    "warn",
+]
 
 MAX_CELL_CHARACTERS = 72
 
@@ -77,18 +90,6 @@ def refuse_terminal(media_type: str) -> None:
     is_text = media_type.startswith("text/") or media_type == "application/json"
     if not is_text and sys.stdout.isatty():
         raise click.UsageError(f"This is {media_type}; name a file with -o, or pipe it.")
-
-
-def printable(text: str) -> str:
-    """Foreign text for a terminal: control and format characters (ESC, bidi) become visible."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        character
-        if character == "\n" or unicodedata.category(character) not in {"Cc", "Cf", "Cs"}
-        else f"\\u{ord(character):04x}"
-        for character in text
-    )
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

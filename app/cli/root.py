@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "export": ("bundles", "Take away a project as a ZIP that proves itself."),
     "verify": ("verify", "Check an export, offline."),
     "verify-fork": ("verify", "Check a proof that a ledger sealed two histories, offline."),
+    "verifier": ("verifier", "Write the verifier as one file, for machines without Deedbook."),
     "checkpoint": ("checkpoints", "Take a project's checkpoint: size and root of its log, signed."),
     "proof": ("checkpoints", "Take away the proof that one event is in the log."),
     "verify-proof": ("checkpoints", "Check the proof of one event, offline."),
