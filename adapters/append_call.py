@@ -67,7 +67,7 @@ def append_fast(
     connection: psycopg.Connection, requests: Sequence[Append], now: str, memory: Memory
 ) -> Written | None:
     """Write the group by one call; None, and nothing written, when it must go the slow path."""
-    if any(blob.content is None for one in requests for blob in one.blobs):
+    if any(one.erased or any(blob.content is None for blob in one.blobs) for one in requests):
         return None
     indexes = indexes_by_project(requests)
     if any(memory.get(project) is None for project in indexes):

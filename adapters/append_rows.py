@@ -38,6 +38,7 @@ class Added(msgspec.Struct, frozen=True):
     Attributes:
         blobs: Each once. Their order is free: whoever writes them holds their project's lock.
         uploads: Digests of contents that were uploaded before, by project.
+        erased: Digests of contents that go away, by project.
     """
 
     heads: tuple[LogHead, ...]
@@ -45,6 +46,7 @@ class Added(msgspec.Struct, frozen=True):
     blobs: list[tuple[str, Blob]]
     uploads: dict[str, list[bytes]]
     keys: list[AddedKey]
+    erased: dict[str, list[bytes]]
 
 
 def added_by(decided: Iterable[tuple[Decided, Sequence[Append]]]) -> Added:
@@ -54,6 +56,7 @@ def added_by(decided: Iterable[tuple[Decided, Sequence[Append]]]) -> Added:
     blobs: dict[tuple[str, bytes], Blob] = {}
     uploads: dict[str, set[bytes]] = {}
     keys: list[AddedKey] = []
+    erased: dict[str, list[bytes]] = {}
     for one, requests in decided:
         project, time = one.head.project, parse_time(one.head.last_time)
         heads.append(one.head)
@@ -78,6 +81,8 @@ def added_by(decided: Iterable[tuple[Decided, Sequence[Append]]]) -> Added:
                     uploads.setdefault(project, set()).add(blob.sha256)
                 else:
                     blobs[project, blob.sha256] = blob
+            if request.erased:
+                erased.setdefault(project, []).extend(request.erased)
             if request.key is not None:
                 keys.append(
                     AddedKey(
@@ -94,4 +99,5 @@ def added_by(decided: Iterable[tuple[Decided, Sequence[Append]]]) -> Added:
         [(project, blob) for (project, _), blob in blobs.items()],
         {project: sorted(digests) for project, digests in uploads.items()},
         keys,
+        erased,
     )

@@ -61,6 +61,13 @@ SELECT d,
   EXISTS (SELECT FROM erasure WHERE project_id = %(project)b AND sha256 = d)
 FROM unnest(%(digests)b::bytea[]) d
 """
+# Where an event behind a position mentions a content, which is wherever it names it.
+_NAMED_AT = """
+SELECT d, max(event.position) FROM unnest(%b::bytea[]) d JOIN event
+  ON project_id = %b AND event.position > %b
+  AND position(convert_to('sha256:' || encode(d, 'hex'), 'UTF8') IN line) > 0
+GROUP BY d
+"""
 RANGE = """
 SELECT position, stream, version, id, line, leaf FROM event
 WHERE project_id = %b AND position BETWEEN %b AND %b ORDER BY position
@@ -78,6 +85,17 @@ WHERE project_id = %b AND sha256 = ANY(%b::bytea[])
 ON CONFLICT DO NOTHING
 """
 _DELETE_UPLOADS = "DELETE FROM upload WHERE project_id = %b AND sha256 = ANY(%b::bytea[])"
+# Nothing may name their objects outside any more: they are deleted without waiting.
+_DOOM_OBJECTS = """
+INSERT INTO loose_object (project_id, address, doomed)
+SELECT project_id, address, true FROM blob
+WHERE project_id = %(project)b AND sha256 = ANY(%(digests)b::bytea[]) AND address IS NOT NULL
+UNION
+SELECT project_id, address, true FROM upload
+WHERE project_id = %(project)b AND sha256 = ANY(%(digests)b::bytea[]) AND address IS NOT NULL
+ON CONFLICT (project_id, address) DO UPDATE SET doomed = true
+"""
+_DELETE_BLOBS = "DELETE FROM blob WHERE project_id = %b AND sha256 = ANY(%b::bytea[])"
 _INSERT_EVENTS = """
 INSERT INTO event (project_id, position, stream, version, type, id, actor, time, line, leaf)
 SELECT * FROM unnest(%b::text[], %b::int8[], %b::text[], %b::int8[], %b::text[], %b::uuid[],
@@ -185,8 +203,9 @@ class _Reading:
         self.group = group
         digests = sorted(
             {blob.sha256 for one in group for blob in one.blobs}
-            | {sha256 for one in group for sha256 in one.referred}
+            | {sha256 for one in group for sha256 in (*one.referred, *one.erased)}
         )
+        erasing = [one for one in group if one.erased]
         keys = [one.key for one in group if one.key is not None]
         self._connection = connection
         # Separate statements: beside FOR UPDATE in one statement a read would see the old snapshot.
@@ -196,6 +215,18 @@ class _Reading:
         self._keys = self._execute(_KEYS, (project, keys)) if keys else None
         self._contents = (
             self._execute(_CONTENTS, {"project": project, "digests": digests}) if digests else None
+        )
+        self._named_at = (
+            self._execute(
+                _NAMED_AT,
+                (
+                    sorted({sha256 for one in erasing for sha256 in one.erased}),
+                    project,
+                    min(one.searched for one in erasing),
+                ),
+            )
+            if erasing
+            else None
         )
 
     def head(self) -> LogHead | None:
@@ -207,12 +238,14 @@ class _Reading:
         ids = {str(row[3]): entry_of(row) for row in self._ids.fetchall()}
         keys = self._keys.fetchall() if self._keys is not None else []
         contents = self._contents.fetchall() if self._contents is not None else []
+        named_at = self._named_at.fetchall() if self._named_at is not None else []
         return Known(
             heads=versions,
             keys=_earlier(self._connection, self.project, keys),
             ids=ids,
             absent=frozenset(bytes(d) for d, blob, upload, _ in contents if not (blob or upload)),
-            erased=frozenset(bytes(d) for d, blob, _, erased in contents if erased and not blob),
+            erased=frozenset(bytes(d) for d, _, _, erased in contents if erased),
+            named_at={bytes(d): position for d, position in named_at},
         )
 
     def _execute(
@@ -227,6 +260,8 @@ def write(cursor: Cursor, added: Added) -> None:
         cursor.execute(_MOVE_UPLOADS, (project, digests))
         cursor.execute(_DELETE_UPLOADS, (project, digests))
     insert_blobs(cursor, added.blobs)
+    for project, digests in added.erased.items():
+        erase_contents(cursor, project, digests)
     insert_events(cursor, added.events)
     if added.keys:
         cursor.execute(
@@ -260,6 +295,13 @@ def move_uploads(cursor: Cursor, project: str, digests: Sequence[bytes]) -> int:
     moved = cursor.execute(_MOVE_UPLOADS, (project, digests)).rowcount
     cursor.execute(_DELETE_UPLOADS, (project, digests))
     return moved
+
+
+def erase_contents(cursor: Cursor, project: str, digests: Sequence[bytes]) -> None:
+    """Contents and uploads go; whoever calls holds the project's lock, so that none comes back."""
+    cursor.execute(_DOOM_OBJECTS, {"project": project, "digests": digests})
+    cursor.execute(_DELETE_BLOBS, (project, digests))
+    cursor.execute(_DELETE_UPLOADS, (project, digests))
 
 
 def insert_events(cursor: Cursor, events: Sequence[AddedEvent]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from adapters.outside_contents import Kept
 from adapters.postgres_exports import ExportRecord, FileRow, PostgresExports
 from domain.digest import format_digest
-from domain.errors import Damaged
+from domain.errors import Damaged, DeedbookError, Gone, NotFound
 from domain.events import parse
 from projections.bundle import Source, read_scope, select
 from projections.zip_layout import central_record, end_records, local_header
@@ -30,6 +30,7 @@ def stream_zip(
 
     Raises:
         Damaged: `content-damaged` or `export-differs`; the answer ends short of its length.
+        Gone: `content-erased`: erased while it is sent; likewise.
         NotFound: `content-missing`: gone from the store outside; likewise.
         Unavailable: `blob-store-unavailable`; likewise.
     """
@@ -135,9 +136,9 @@ class _ZipBytes:
         for one, (content, address) in zip(group, contents, strict=True):
             if content is None and address is not None:
                 kept = Kept(address, one.sha256, one.size_bytes)
-                content = b"".join(self._store.outside_pieces(kept))  # noqa: PLW2901 - fetched here
+                content = b"".join(self._outside_pieces(one, kept))  # noqa: PLW2901 - fetched here
             if content is None or len(content) != one.size_bytes:
-                raise _damaged(one)
+                raise self._lost(one)
             if self._check and hashlib.sha256(content).digest() != one.sha256:
                 raise _damaged(one)
             parts += (_header(one), content)
@@ -161,13 +162,36 @@ class _ZipBytes:
             yield body + at, piece
             at += len(piece)
         if at != row.size_bytes:
-            raise _damaged(row)
+            raise self._lost(row)
+
+    def _lost(self, row: FileRow) -> DeedbookError:
+        """Why a content is not there, or not whole: it was erased meanwhile, or there is damage."""
+        if row.source is not Source.BLOB:
+            return _damaged(row)
+        position = self._store.erased_at(self._record.project, [row.sha256]).get(row.sha256)
+        if position is None:
+            return _damaged(row)
+        return Gone(
+            "content-erased",
+            f"The content of {row.path} was erased at position {position}, while the export was "
+            "sent; it is cut short. Take one at that position or a later one.",
+            members={"position": position},
+        )
+
+    def _outside_pieces(
+        self, row: FileRow, kept: Kept, start: int = 0, stop: int | None = None
+    ) -> Iterator[bytes]:
+        try:
+            yield from self._store.outside_pieces(kept, start, stop)
+        except NotFound as missing:
+            lost = self._lost(row)
+            raise (lost if isinstance(lost, Gone) else missing) from None
 
     def _outside(self, row: FileRow, address: str, begin: int) -> Iterator[bytes]:
         """A content that lies outside, as far as it is wanted, and never its end before it is checked."""
         wanted = min(row.size_bytes, self._stop - row.zip_offset - len(_header(row)))
         kept = Kept(address, row.sha256, row.size_bytes)
-        return self._store.outside_pieces(kept, begin, wanted)
+        return self._outside_pieces(row, kept, begin, wanted)
 
     def _slices(self, row: FileRow, begin: int) -> Iterator[bytes]:
         if row.source is Source.BLOB:

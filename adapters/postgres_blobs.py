@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from psycopg_pool import ConnectionPool
 
 from adapters.outside_contents import NOTHING_OUTSIDE, Kept, OutsideContents
-from domain.errors import Damaged, Gone, NotFound
+from adapters.postgres_erasures import refuse_erased
+from domain.errors import Damaged, NotFound
 
 SLICE_BYTES = 1024 * 1024
 
@@ -33,12 +34,13 @@ class PostgresBlobs:
 
         Raises:
             Damaged: `content-damaged`.
-            NotFound: `content-missing`, when it lies outside and is gone there.
+            Gone: `content-erased`.
+            NotFound: `blob-not-found`; `content-missing`, when it lies outside and is gone there.
             Unavailable: `blob-store-unavailable`.
         """
         size, address = self._place(project, sha256)
         if address is not None:
-            return self._outside.read(Kept(address, sha256, size))
+            return b"".join(self._outside_pieces(project, Kept(address, sha256, size), 0, size))
         with self._pool.connection() as connection:
             row = (
                 connection.cursor(binary=True)
@@ -49,7 +51,8 @@ class PostgresBlobs:
                 .fetchone()
             )
         if row is None or row[0] is None:  # erased, or uploaded anew, this very moment
-            raise NotFound("blob-not-found", f"There is no content sha256:{sha256.hex()} here.")
+            self._place(project, sha256)
+            raise _not_here(sha256)
         content = bytes(row[0])
         if hashlib.sha256(content).digest() != sha256 or zlib.crc32(content) != row[1]:
             raise _damaged(sha256)
@@ -62,12 +65,13 @@ class PostgresBlobs:
 
         Raises:
             Damaged: `content-damaged`, before the last piece.
+            Gone: `content-erased`, also when that happens before the last piece.
             NotFound: `content-missing`, when it lies outside and is gone there.
             Unavailable: `blob-store-unavailable`.
         """
         size, address = self._place(project, sha256)
         if address is not None:
-            yield from self._outside.pieces(Kept(address, sha256, size), start, stop)
+            yield from self._outside_pieces(project, Kept(address, sha256, size), start, stop)
         elif (start, stop) != (0, size):
             yield from self._slices(project, sha256, start, stop)
         elif size <= SLICE_BYTES:
@@ -93,17 +97,15 @@ class PostgresBlobs:
             ).fetchone()
             if row is not None:
                 return int(row[0]), row[1]
-            erased = connection.execute(
-                "SELECT position FROM erasure WHERE project_id = %s AND sha256 = %s LIMIT 1",
-                (project, sha256),
-            ).fetchone()
-        if erased is not None:
-            raise Gone(
-                "content-erased",
-                f"The content sha256:{sha256.hex()} was erased at position {erased[0]}.",
-                members={"position": int(erased[0])},
-            )
-        raise NotFound("blob-not-found", f"There is no content sha256:{sha256.hex()} here.")
+            refuse_erased(connection, project, sha256)
+        raise _not_here(sha256)
+
+    def _outside_pieces(self, project: str, kept: Kept, start: int, stop: int) -> Iterator[bytes]:
+        try:
+            yield from self._outside.pieces(kept, start, stop)
+        except NotFound:
+            self._place(project, kept.sha256)  # it may have been erased this very moment
+            raise
 
     def _slices(self, project: str, sha256: bytes, start: int, stop: int) -> Iterator[bytes]:
         """The bytes from `start` to before `stop`, a mebibyte at a time, unchecked."""
@@ -122,11 +124,16 @@ class PostgresBlobs:
                     .fetchone()
                 )
             if row is None or row[0] is None or len(row[0]) != length:
+                self._place(project, sha256)
                 raise Damaged(
                     "content-damaged", f"The content sha256:{sha256.hex()} ended before its size."
                 )
             yield bytes(row[0])
             start += length
+
+
+def _not_here(sha256: bytes) -> NotFound:
+    return NotFound("blob-not-found", f"There is no content sha256:{sha256.hex()} here.")
 
 
 def _damaged(sha256: bytes) -> Damaged:

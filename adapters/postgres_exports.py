@@ -12,6 +12,7 @@ from psycopg import Cursor
 from psycopg_pool import ConnectionPool
 
 from adapters.outside_contents import NOTHING_OUTSIDE, Kept, OutsideContents
+from adapters.postgres_erasures import erased_at
 from domain.digest import format_digest
 from domain.errors import Damaged, DeedbookError
 from projections.bundle import Source
@@ -340,12 +341,12 @@ class PostgresExports:
         The caller knows that events name these contents. An erased one never comes back.
         """
         with self._pool.connection() as connection:
-            # The lock of an append: an object that is named under it is not swept away meanwhile.
+            # The lock of an append: what is named under it is neither swept away nor erased meanwhile.
             connection.execute(
                 """
                 SELECT FROM project_log p WHERE project_id = %(project)s AND EXISTS (
                   SELECT FROM upload u WHERE u.project_id = p.project_id
-                    AND u.sha256 = ANY(%(digests)s) AND u.address IS NOT NULL)
+                    AND u.sha256 = ANY(%(digests)s))
                 FOR UPDATE
                 """,
                 {"project": project, "digests": list(digests)},
@@ -368,14 +369,7 @@ class PostgresExports:
     def erased_at(self, project: str, digests: Sequence[bytes]) -> dict[bytes, int]:
         """The position that first records the erasure of each of these contents."""
         with self._pool.connection() as connection:
-            rows = connection.cursor(binary=True).execute(
-                """
-                SELECT sha256, min(position) FROM erasure
-                WHERE project_id = %s AND sha256 = ANY(%s) GROUP BY sha256
-                """,
-                (project, list(digests)),
-            )
-            return {row[0]: row[1] for row in rows}
+            return erased_at(connection, project, digests)
 
     def gaps(self, project: str, position: int) -> list[tuple[int, int]]:
         """Where the whole project cannot be exported, from erasing after `position`.

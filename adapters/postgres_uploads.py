@@ -15,14 +15,11 @@ from typing import LiteralString
 import msgspec
 from psycopg_pool import ConnectionPool
 
+from adapters.loose_objects import KEPT, sweep
 from adapters.outside_contents import NOTHING_OUTSIDE, Kept, OutsideContents
-from domain.errors import TooLarge, Unavailable
+from adapters.postgres_erasures import refuse_erased
+from domain.errors import Gone, TooLarge
 from domain.log import MAX_BLOB_BYTES
-
-KEPT = "1 day"
-LOOSE = "2 days"
-"""Longer than an upload is kept, so that what somebody may still name is never deleted."""
-SWEPT_OBJECTS = 100
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -48,6 +45,7 @@ class PostgresUploads:
 
         Raises:
             TooLarge: `body-too-large`.
+            Gone: `content-erased`: it cannot come back.
             Unavailable: `blob-store-unavailable`.
         """
         if len(content) > MAX_BLOB_BYTES:
@@ -56,6 +54,7 @@ class PostgresUploads:
                 f"The content has {len(content)} bytes, the limit is {MAX_BLOB_BYTES}.",
             )
         sha256 = hashlib.sha256(content).digest()
+        self._refuse_erased(project, sha256)
         address = self._address(project, sha256, "blob")
         if address is not None:
             if not self._outside.whole(Kept(address, sha256, len(content))):
@@ -64,7 +63,14 @@ class PostgresUploads:
             self._stage_outside(project, sha256, content)
         else:
             self._insert(project, sha256, content, None)
-        self._sweep()
+        try:
+            # Erased while it was on its way: whoever erases looks for it once more after the commit,
+            # and this looks after its own, so that one of the two finds it.
+            self._refuse_erased(project, sha256)
+        except Gone:
+            self._drop(project, sha256)
+            raise
+        sweep(self._pool, self._outside)
         return sha256
 
     def goes_outside(self, size_bytes: int, *, original: bool) -> bool:
@@ -175,7 +181,11 @@ class PostgresUploads:
     def _insert(self, project: str, sha256: bytes, content: bytes, address: str | None) -> None:
         with self._pool.connection() as connection:
             connection.execute(
-                "DELETE FROM upload WHERE project_id = %s AND uploaded_at < now() - %s::interval",
+                """
+                DELETE FROM upload u WHERE project_id = %s
+                  AND (uploaded_at < now() - %s::interval OR EXISTS (SELECT FROM erasure e
+                    WHERE e.project_id = u.project_id AND e.sha256 = u.sha256))
+                """,
                 (project, KEPT),
             )
             connection.execute(
@@ -201,6 +211,10 @@ class PostgresUploads:
         """Give an event's content a new place; the events stay, they name only its digest."""
         address = self._send(project, sha256, content) if self._outside.there else None
         with self._pool.connection() as connection:
+            # The lock of whoever erases, who would not see the row that takes the other one's place.
+            connection.execute(
+                "SELECT FROM project_log WHERE project_id = %s FOR UPDATE", (project,)
+            )
             found = connection.execute(
                 "DELETE FROM blob WHERE project_id = %s AND sha256 = %s AND address = %s",
                 (project, sha256, lost),
@@ -221,60 +235,13 @@ class PostgresUploads:
                     ),
                 )
 
-    def _sweep(self) -> None:
-        """Delete a few objects outside that have been loose for long, those of one project.
+    def _refuse_erased(self, project: str, sha256: bytes) -> None:
+        with self._pool.connection() as connection:
+            refuse_erased(connection, project, sha256)
 
-        Three steps, so that none is forgotten: doomed, under the lock that an append holds while it
-        names uploads; then deleted outside, without any lock; then off the record.
-        """
-        if not self._outside.there:
-            return
-        with self._pool.connection() as connection:
-            old = connection.execute(
-                """
-                SELECT project_id FROM loose_object WHERE since < now() - %s::interval
-                ORDER BY doomed DESC, since LIMIT 1
-                """,
-                (LOOSE,),
-            ).fetchone()
-            if old is None:
-                return
-            project = old[0]
-            values = {"project": project, "loose": LOOSE, "kept": KEPT, "limit": SWEPT_OBJECTS}
-            connection.execute(
-                "SELECT FROM project_log WHERE project_id = %(project)s FOR UPDATE", values
-            )
-            connection.execute(
-                """
-                UPDATE loose_object o SET doomed = true
-                WHERE project_id = %(project)s AND since < now() - %(loose)s::interval
-                  AND NOT EXISTS (SELECT FROM upload u
-                    WHERE u.project_id = o.project_id AND u.address = o.address
-                      AND u.uploaded_at >= now() - %(kept)s::interval)
-                """,
-                values,
-            )
-            connection.execute(
-                """
-                DELETE FROM upload u USING loose_object o WHERE u.project_id = %(project)s
-                  AND o.project_id = u.project_id AND o.address = u.address AND o.doomed
-                """,
-                values,
-            )
-            doomed = connection.execute(
-                """
-                SELECT address FROM loose_object WHERE project_id = %(project)s AND doomed
-                ORDER BY address LIMIT %(limit)s
-                """,
-                values,
-            ).fetchall()
-        addresses = [address for (address,) in doomed]
-        try:
-            self._outside.store.delete(addresses)
-        except Unavailable:
-            return  # they stay doomed, and are deleted by a later upload
+    def _drop(self, project: str, sha256: bytes) -> None:
+        """Take a staged content back; its object outside stays loose, and is swept."""
         with self._pool.connection() as connection:
             connection.execute(
-                "DELETE FROM loose_object WHERE project_id = %s AND address = ANY(%s) AND doomed",
-                (project, addresses),
+                "DELETE FROM upload WHERE project_id = %s AND sha256 = %s", (project, sha256)
             )

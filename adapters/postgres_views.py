@@ -94,7 +94,6 @@ _VERSION_COLUMNS = """
   v.kind, v.key, v.version, v.position, v.sha256, v.size_bytes, v.media_type, v.title, v.actor,
   v.time, v.citations,
   (SELECT min(e.position) FROM erasure e WHERE e.project_id = v.project_id AND e.sha256 = v.sha256
-     AND e.artifact = 'artifact/' || v.kind || '/' || v.key AND e.artifact_version = v.version
      AND e.position <= %(at)s)
 """
 

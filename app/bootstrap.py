@@ -18,6 +18,7 @@ from adapters.outside_contents import ObjectStore, OutsideContents
 from adapters.postgres_blobs import PostgresBlobs
 from adapters.postgres_checkpoints import PostgresCheckpoints
 from adapters.postgres_connect import open_pool
+from adapters.postgres_erasures import PostgresErasures
 from adapters.postgres_events import PostgresEvents
 from adapters.postgres_exports import PostgresExports
 from adapters.postgres_keys import register_key
@@ -33,6 +34,7 @@ from adapters.service_login import service_login
 from adapters.witness_client import WitnessClient
 from app.checkpoint_follower import CheckpointFollower
 from app.checkpoints import Checkpoints
+from app.erasures import Erasures
 from app.exports import Exports
 from app.ledger import Ledger
 from app.public_keys import write_public_files
@@ -228,6 +230,7 @@ def open_ledger(
             checkpoints=checkpoints,
             seals=Seals(PostgresSeals(pool), exports, checkpoints, signers.log, signers.seal),
             witnesses=Witnesses(cosigned, policy),
+            erasures=Erasures(log, PostgresErasures(pool, outside), ids, time.monotonic),
             tokens=PostgresTokens(pool, random_bytes=random_bytes, now=clock),
             schema=SchemaState(pool),
             signal=signal,

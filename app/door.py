@@ -12,13 +12,14 @@ from typing import TypeVar
 
 import msgspec
 
-from app.secret_door import PolicyOf, refuse, screen_event
+from app.secret_door import PolicyOf, refuse, screen_event, screen_name
 from domain import artifact, canonical
 from domain.citing import check_citations
 from domain.digest import format_digest, parse_digest
 from domain.errors import DeedbookError, Invalid, TooLarge
 from domain.events import (
     ERASURE_EVENTS,
+    MAX_ACTOR_CHARACTERS,
     PROJECT_EVENTS,
     ArtifactWritten,
     Content,
@@ -116,6 +117,14 @@ def check_title(title: str) -> None:
         )
 
 
+def check_actor(actor: str) -> None:
+    """Refuse an actor that is empty, too long, or holds what looks like a secret."""
+    if not 1 <= len(actor) <= MAX_ACTOR_CHARACTERS:
+        raise Invalid("validation-failed", "An actor has 1 to 256 characters.")
+    canonical.check(actor)
+    screen_name(actor, None)
+
+
 def _sha256(content: bytes) -> bytes:
     if len(content) > MAX_BLOB_BYTES:
         raise TooLarge(
@@ -154,7 +163,7 @@ def _check_place(stream: Stream, name: str, data: EventData) -> None:
     if isinstance(data, ERASURE_EVENTS):
         raise Invalid(
             "validation-failed",
-            "An erasure is recorded by erasing, not by appending.",
+            "An erasure is recorded by POST /v1/projects/{project}/erasures, by an administrator.",
             pointer="/type",
         )
     if isinstance(data, ProjectCreated):

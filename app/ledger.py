@@ -17,7 +17,16 @@ from adapters.postgres_uploads import PostgresUploads
 from adapters.postgres_views import PostgresViews
 from adapters.schema_state import SchemaState
 from app.checkpoints import Checkpoints
-from app.door import Checked, EventInput, check_event, check_stream, check_title, pointed
+from app.door import (
+    Checked,
+    EventInput,
+    check_actor,
+    check_event,
+    check_stream,
+    check_title,
+    pointed,
+)
+from app.erasures import Erasures
 from app.exports import Exports
 from app.seals import Seals
 from app.secret_door import PolicyOf, refuse, screen_content, screen_name, screen_value
@@ -27,7 +36,6 @@ from domain.citation import Citation
 from domain.digest import digest_of, format_digest, parse_digest
 from domain.errors import DeedbookError, Invalid, NotFound, StaleVersion, TooLarge
 from domain.events import (
-    MAX_ACTOR_CHARACTERS,
     ArtifactWritten,
     Content,
     EventData,
@@ -99,6 +107,7 @@ class Ledger:
         checkpoints: Checkpoints,
         seals: Seals,
         witnesses: Witnesses,
+        erasures: Erasures,
         tokens: PostgresTokens,
         schema: SchemaState,
         signal: CommitSignal,
@@ -114,6 +123,7 @@ class Ledger:
         self.checkpoints = checkpoints
         self.seals = seals
         self.witnesses = witnesses
+        self.erasures = erasures
         self.tokens = tokens
         self.schema = schema
         self.signal = signal
@@ -448,10 +458,7 @@ class Ledger:
         key: RequestKey | None,
     ) -> Append:
         check_project(project)
-        if not 1 <= len(actor) <= MAX_ACTOR_CHARACTERS:
-            raise Invalid("validation-failed", "An actor has 1 to 256 characters.")
-        canonical.check(actor)
-        screen_name(actor, None)
+        check_actor(actor)
         if key is not None and not key.key:
             raise Invalid("invalid-parameter", "An idempotency key cannot be empty.")
         if key is not None:

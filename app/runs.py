@@ -45,7 +45,7 @@ def timeline(ledger: Ledger, project: str, run: str, at: int | None = None) -> T
     digests = tuple(sorted(parse_digest(text) for text in fold.digests))
     known = ledger.uploads.held(project, digests) if digests else {}
     held = {format_digest(sha256) for sha256, facts in known.items() if not facts.staged}
-    return fold.finish(run, position, held)
+    return fold.finish(run, position, held, ledger.erasures.erased(project, digests))
 
 
 def gates(

@@ -22,13 +22,20 @@ class Earlier(msgspec.Struct, frozen=True):
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What the lock's holder read: stream heads, keys, events by id, and digests that cannot come back."""
+    """What the lock's holder read: stream heads, keys, events by id, and digests that cannot come back.
+
+    Attributes:
+        absent: Contents that are neither there nor uploaded.
+        erased: Contents that were erased.
+        named_at: Of the contents to erase, the newest position whose event names them.
+    """
 
     heads: Mapping[str, int]
     keys: Mapping[str, Earlier]
     ids: Mapping[str, Entry]
     absent: frozenset[bytes] = frozenset()
     erased: frozenset[bytes] = frozenset()
+    named_at: Mapping[bytes, int] = {}
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -48,6 +55,8 @@ def decide(requests: Sequence[Append], head: LogHead, known: Known, now: str) ->
     outcomes: list[Receipt | DeedbookError] = []
     recorded_any = False
     brought: set[bytes] = set()
+    named: set[bytes] = set()
+    erased = set(known.erased)
     for request in requests:
         try:
             recalled = recall(request, keys, ids)
@@ -55,13 +64,16 @@ def decide(requests: Sequence[Append], head: LogHead, known: Known, now: str) ->
                 outcomes.append(recalled)
                 continue
             _check_versions(request, heads)
-            _check_contents(request, known, brought)
+            _check_contents(request, known, brought, erased)
+            _check_erasing(request, known, named, erased)
             entries = _entries(request, heads, size, time)
         except DeedbookError as error:
             outcomes.append(error)
             continue
         recorded_any = True
         brought.update(blob.sha256 for blob in request.blobs)
+        named.update(request.referred, (blob.sha256 for blob in request.blobs))
+        erased.update(request.erased)
         for entry in entries:
             merkle.extend(frontier, size, entry.leaf)
             size = entry.position
@@ -134,10 +146,10 @@ def _check_versions(request: Append, heads: Mapping[str, int]) -> None:
             )
 
 
-def _check_contents(request: Append, known: Known, brought: set[bytes]) -> None:
+def _check_contents(request: Append, known: Known, brought: set[bytes], erased: set[bytes]) -> None:
     """Everything that the events name is there afterwards; `brought` came with earlier requests."""
     for sha256 in (*request.referred, *(blob.sha256 for blob in request.blobs)):
-        if sha256 in known.erased:
+        if sha256 in erased:
             raise Gone(
                 "content-erased",
                 f"The content sha256:{sha256.hex()} was erased in this project "
@@ -156,6 +168,22 @@ def _check_contents(request: Append, known: Known, brought: set[bytes]) -> None:
             raise Invalid(
                 "blob-not-found",
                 f"The content sha256:{sha256.hex()} is not in this project: upload it first.",
+            )
+
+
+def _check_erasing(request: Append, known: Known, named: set[bytes], erased: set[bytes]) -> None:
+    """What is erased is named by those events only for which the caller has made an erasure.
+
+    `named` was named by earlier requests of the group.
+    """
+    for sha256 in request.erased:
+        late = sha256 in named or known.named_at.get(sha256, 0) > request.searched
+        if late or sha256 in erased:
+            raise Conflict(
+                "erasure-changed",
+                f"The content sha256:{sha256.hex()} was "
+                f"{'named by another event' if late else 'erased'} meanwhile: look at what would "
+                "be erased again, then repeat.",
             )
 
 

@@ -87,6 +87,20 @@ class ArtifactErased(EventData, frozen=True):
     reason: str
 
 
+class RecordErased(EventData, frozen=True):
+    """A content that a run's record names was erased; in the stream `erasures`.
+
+    Attributes:
+        record: The run's stream.
+        record_version: The version of the record in it.
+    """
+
+    record: str
+    record_version: int
+    digest: str
+    reason: str
+
+
 class PolicyChanged(EventData, frozen=True):
     """The project's policy was changed (`domain.policy`); what is left away stays as it was.
 
@@ -324,7 +338,7 @@ class DeploymentRecorded(EventData, frozen=True):
 
 PROJECT_EVENTS: tuple[type[EventData], ...] = (ProjectCreated, ProjectChanged, PolicyChanged)
 ARTIFACT_EVENTS: tuple[type[EventData], ...] = (ArtifactWritten,)
-ERASURE_EVENTS: tuple[type[EventData], ...] = (ArtifactErased,)
+ERASURE_EVENTS: tuple[type[EventData], ...] = (ArtifactErased, RecordErased)
 RUN_EVENTS: tuple[type[EventData], ...] = (
     RunCreated,
     RunStarted,

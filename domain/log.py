@@ -44,6 +44,8 @@ class Append(msgspec.Struct, frozen=True, kw_only=True):
         expected: (stream, version) pairs that must hold; 0 means the stream has no event.
         blobs: Contents that come along, or were uploaded (then without bytes).
         referred: SHA-256 of blobs that the events name and that must exist afterwards.
+        erased: SHA-256 of contents that are gone afterwards, in the same transaction.
+        searched: Up to which position the caller has looked for events that name those contents.
         key: Idempotency key, already made unique to the caller.
         request_sha256: What the key stands for; the same key with another request is refused.
         deadline: Seconds of the monotonic clock after which the caller no longer waits.
@@ -54,6 +56,8 @@ class Append(msgspec.Struct, frozen=True, kw_only=True):
     expected: tuple[tuple[str, int], ...] = ()
     blobs: tuple[Blob, ...] = ()
     referred: tuple[bytes, ...] = ()
+    erased: tuple[bytes, ...] = ()
+    searched: int = 0
     key: str | None = None
     request_sha256: bytes = b""
     deadline: float | None = None
@@ -107,7 +111,8 @@ class EventLog(Protocol):
         Raises:
             NotFound: `project-not-found`.
             StaleVersion: `version-conflict`, with `current_version`.
-            Conflict: `event-id-conflict`.
+            Conflict: `event-id-conflict`; `erasure-changed`, when a content that is to be erased was
+                erased meanwhile, or named by an event behind `searched`.
             Invalid: `idempotency-key-reused`, `blob-not-found`.
             Gone: `content-erased`, for a digest that was erased in this project.
             Unavailable: the queue is full, or the outcome is not known in time.

@@ -22,6 +22,7 @@ from domain.events import (
     Content,
     EventData,
     Recorded,
+    RecordErased,
     contents_of,
 )
 from domain.names import (
@@ -302,7 +303,7 @@ class BundleFold:
         match data:
             case ArtifactWritten():
                 self._write(recorded, data)
-            case ArtifactErased():
+            case ArtifactErased() | RecordErased():
                 self._erased.setdefault(parse_digest(data.digest), recorded.position)
             case _ if recorded.stream.startswith("run/"):
                 fold = self._runs.get(recorded.stream)

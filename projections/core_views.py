@@ -9,7 +9,14 @@ import msgspec
 from domain import canonical
 from domain.digest import parse_digest
 from domain.errors import Damaged
-from domain.events import ArtifactErased, ArtifactWritten, ProjectChanged, ProjectCreated, Recorded
+from domain.events import (
+    ArtifactErased,
+    ArtifactWritten,
+    ProjectChanged,
+    ProjectCreated,
+    Recorded,
+    RecordErased,
+)
 from domain.run import phase_after
 
 
@@ -61,7 +68,7 @@ class RunRow(msgspec.Struct, frozen=True):
 
 
 class ErasureRow(msgspec.Struct, frozen=True):
-    """The content of one artifact version was erased."""
+    """A content of one artifact version was erased, or of a run's record: then `artifact` is its stream."""
 
     position: int
     artifact: str
@@ -94,6 +101,12 @@ def rows_of(recorded: Recorded) -> tuple[Row, ...]:
                     data.artifact,
                     data.artifact_version,
                     parse_digest(data.digest),
+                ),
+            )
+        case RecordErased() as data:
+            return (
+                ErasureRow(
+                    recorded.position, data.record, data.record_version, parse_digest(data.digest)
                 ),
             )
         case data:

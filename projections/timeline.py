@@ -51,13 +51,14 @@ _TONES: Mapping[str, Tone] = {
 
 
 class ShownContent(msgspec.Struct, frozen=True):
-    """A content behind a claim; `held`: the ledger has its bytes."""
+    """A content behind a claim; `held`: the ledger has its bytes; `erased`: it had, an event says so."""
 
     place: str
     digest: str
     size_bytes: int
     media_type: str
     held: bool
+    erased: bool = False
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -223,13 +224,20 @@ class TimelineFold:
             case _:
                 pass
 
-    def finish(self, run: str, position: int, held: AbstractSet[str]) -> Timeline:
+    def finish(
+        self,
+        run: str,
+        position: int,
+        held: AbstractSet[str],
+        erased: AbstractSet[str] = frozenset(),
+    ) -> Timeline:
         """The timeline.
 
         Args:
             run: The run's id.
             position: Up to which the events were read.
             held: Those of `digests` whose bytes the ledger has.
+            erased: Those that were erased.
         """
         assert self._first is not None
         created = self._first.time
@@ -254,7 +262,7 @@ class TimelineFold:
             approvals=tuple(self._approvals.values()),
             effects=tuple(self._effects.values()),
             deployments=tuple(self._deployments),
-            items=tuple(_item(event, held) for event in self._events),
+            items=tuple(_item(event, held, erased) for event in self._events),
             items_cut=self._count > len(self._events),
         )
 
@@ -343,7 +351,7 @@ def tone_of(data: EventData) -> Tone:
             return "neutral"
 
 
-def _item(event: Recorded, held: AbstractSet[str]) -> Item:
+def _item(event: Recorded, held: AbstractSet[str], erased: AbstractSet[str]) -> Item:
     return Item(
         position=event.position,
         version=event.version,
@@ -359,6 +367,7 @@ def _item(event: Recorded, held: AbstractSet[str]) -> Item:
                 content.size_bytes,
                 content.media_type,
                 content.digest in held,
+                content.digest in erased,
             )
             for place, content in named_contents(event.data)
         ),

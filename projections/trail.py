@@ -14,6 +14,7 @@ from domain.events import (
     ProjectChanged,
     ProjectCreated,
     Recorded,
+    RecordErased,
     RunCreated,
     RunFinished,
     RunPaused,
@@ -58,6 +59,8 @@ def _what(data: EventData) -> str:
             return f"wrote {named}{size:,} bytes{cited}"
         case ArtifactErased(artifact=artifact, artifact_version=version, reason=reason):
             return f"erased {artifact} version {version}: {reason}"
+        case RecordErased(record=record, record_version=version, reason=reason):
+            return f"erased a content of {record} version {version}: {reason}"
         case RunCreated(title=title):
             return f"created “{title}”"
         case RunStarted():

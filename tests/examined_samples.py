@@ -16,7 +16,7 @@ from domain.errors import DeedbookError
 from domain.events import PolicyChanged
 from domain.seal import Head
 from domain.signed_note import parse_note
-from tests.ledger_samples import erase, make_project
+from tests.ledger_samples import erase_for_good, make_project
 from tests.witness_double import WitnessDouble
 
 LARGE = b"0123456789abcdef" * 320_000
@@ -32,6 +32,7 @@ def fill(ledger: Ledger, url: str) -> None:
         "alpha", "NOTE", "huge", LARGE, media_type="application/x-large", actor="user:ada"
     )
     _second_run(ledger)
+    erase_for_good(ledger, "alpha", "run/r2", 3)
     ledger.change_policy("alpha", PolicyChanged(four_eyes=True), actor="user:ada")
     batch = [
         EventInput(
@@ -76,6 +77,15 @@ def _second_run(ledger: Ledger) -> None:
     steps: Sequence[tuple[str, dict[str, object]]] = (
         ("RunCreated", {"title": "Second run"}),
         ("RunStarted", {}),
+        (
+            "TranscriptRecorded",
+            {
+                "command": ["env"],
+                "exit_code": 0,
+                "duration_ms": 1,
+                "content": {"media_type": "text/plain"},
+            },
+        ),
         ("StepStarted", {"step": "s1", "inputs": [{"name": "on", "value": "main"}]}),
         ("StepFinished", {"step": "s1", "outcome": "succeeded"}),
         ("InfrastructureRecorded", {"provider": "here", "resources": [{"kind": "vm", "id": "1"}]}),
@@ -98,7 +108,9 @@ def _second_run(ledger: Ledger) -> None:
         ("RunFinished", {"outcome": "canceled"}),
     )
     for kind, data in steps:
-        ledger.append("alpha", [EventInput(stream="run/r2", type=kind, data=data)], actor="agent:x")
+        content = b"token: none of yours\n" if kind == "TranscriptRecorded" else None
+        given = EventInput(stream="run/r2", type=kind, data=data, content=content)
+        ledger.append("alpha", [given], actor="agent:x")
 
 
 @contextmanager
@@ -217,7 +229,7 @@ CITED = (
 )
 
 
-def wander(ledger: Ledger, url: str, chance: random.Random, steps: int) -> None:
+def wander(ledger: Ledger, chance: random.Random, steps: int) -> None:
     """A random history of two projects; what the rules refuse is simply not recorded."""
     projects, kinds, keys, runs = ("alpha", "beta"), ("PRD", "ADR_1"), ("a", "B", "ü"), ("r1", "r2")
     for slug in projects:
@@ -249,7 +261,7 @@ def wander(ledger: Ledger, url: str, chance: random.Random, steps: int) -> None:
                 case 4 if written:
                     gone = written.pop(chance.randrange(len(written)))
                     stream = f"artifact/{gone[1]}/{gone[2]}"
-                    erase(ledger, url, gone[0], stream, gone[3], gone[4])
+                    erase_for_good(ledger, gone[0], stream, gone[3])
                 case _:
                     kind, data = chance.choice(RUN_STEPS)
                     stream = f"run/{chance.choice(runs)}"

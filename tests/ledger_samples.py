@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 from app import bootstrap
 from app.door import EventInput
+from app.erasures import Erased
 from app.ledger import Ledger
 from app.settings import Settings
 from domain import canonical
@@ -120,6 +121,16 @@ def erase(ledger: Ledger, url: str, slug: str, stream: str, version: int, conten
             "DELETE FROM blob WHERE project_id = %s AND sha256 = %s",
             (slug, hashlib.sha256(content).digest()),
         )
+
+
+def erase_for_good(
+    ledger: Ledger, slug: str, stream: str, version: int | None = None, reason: str = "asked"
+) -> Erased:
+    """Erase as a person does: look, and confirm what was shown."""
+    shown = ledger.erasures.preview(slug, stream, version)
+    return ledger.erasures.erase(
+        slug, stream, version, reason=reason, confirm=shown.confirm or "", actor="user:ada"
+    )
 
 
 def write_export(ledger: Ledger, file: Path, position: int, scope: str = "project") -> str:

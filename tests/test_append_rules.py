@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from domain import merkle
 from domain.append import Decided, Earlier, Known, decide, recall
+from domain.digest import digest_of
 from domain.errors import Conflict, DeedbookError, Gone, Invalid, StaleVersion, TooLarge
-from domain.events import VerificationRecorded, parse
+from domain.events import ArtifactErased, VerificationRecorded, parse
 from domain.log import Append, Blob, Entry, LogHead, Receipt
 from domain.times import EPOCH
 from tests.log_samples import checking, proposed, writing
@@ -322,3 +323,71 @@ def test_one_group_or_many_record_the_same_lines(
     assert [one if isinstance(one, Receipt) else one.code for one in outcomes] == [
         one if isinstance(one, Receipt) else one.code for one in whole.outcomes
     ]
+
+
+def erasing(searched: int = 1) -> Append:
+    data = ArtifactErased(
+        artifact="artifact/NOTE/main", artifact_version=1, digest=digest_of(b"content"), reason="x"
+    )
+    return Append(
+        project="alpha", events=(proposed("erasures", data),), erased=(SHA,), searched=searched
+    )
+
+
+def test_an_erasure_is_recorded_when_nothing_else_names_its_content() -> None:
+    known = Known(heads={}, keys={}, ids={}, named_at={SHA: 5})
+
+    assert [
+        one.stream for one in recorded(decide([erasing(5)], EMPTY, known, NOW).outcomes[0])
+    ] == ["erasures"]
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        Known(heads={}, keys={}, ids={}, named_at={SHA: 2}),
+        Known(heads={}, keys={}, ids={}, erased=frozenset({SHA})),
+    ],
+)
+def test_an_erasure_of_what_changed_meanwhile_is_refused(known: Known) -> None:
+    decided = decide([erasing()], EMPTY, known, NOW)
+
+    refused = decided.outcomes[0]
+    assert isinstance(refused, Conflict)
+    assert refused.code == "erasure-changed"
+    assert decided.head == EMPTY
+
+
+@pytest.mark.parametrize(
+    "earlier", [writing("alpha", content=b"content"), naming(upload=True), naming(upload=False)]
+)
+def test_an_erasure_behind_a_request_of_its_group_that_names_the_content_is_refused(
+    earlier: Append,
+) -> None:
+    outcomes = decide([earlier, erasing()], EMPTY, Known(heads={}, keys={}, ids={}), NOW).outcomes
+
+    assert recorded(outcomes[0])
+    assert isinstance(outcomes[1], Conflict)
+    assert outcomes[1].code == "erasure-changed"
+
+
+@pytest.mark.parametrize(
+    "later", [writing("alpha", content=b"content"), naming(upload=True), naming(upload=False)]
+)
+def test_a_content_cannot_be_named_behind_its_erasure_in_the_same_group(later: Append) -> None:
+    outcomes = decide(
+        [erasing(), later, erasing()], EMPTY, Known(heads={}, keys={}, ids={}), NOW
+    ).outcomes
+
+    assert recorded(outcomes[0])
+    assert isinstance(outcomes[1], Gone)
+    assert outcomes[1].code == "content-erased"
+    assert isinstance(outcomes[2], Conflict)
+
+
+def test_a_refused_erasure_erases_nothing_for_those_behind_it() -> None:
+    known = Known(heads={}, keys={}, ids={}, named_at={SHA: 2})
+    outcomes = decide([erasing(), writing("alpha", content=b"content")], EMPTY, known, NOW).outcomes
+
+    assert isinstance(outcomes[0], Conflict)
+    assert recorded(outcomes[1])

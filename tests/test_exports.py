@@ -282,7 +282,14 @@ def test_an_erased_content_sends_one_to_the_first_position_that_can_be_exported(
         opened.exports.layout("alpha", 2)
     assert caught.value.code == "content-erased"
     assert caught.value.members == {"first_position": 3}
-    opened.uploads.stage("alpha", b"two")  # an erased content must not come back
+    with pytest.raises(Gone):
+        opened.uploads.stage("alpha", b"two")
+    opened.execute(  # staged at the very moment; an erased content must not come back
+        """
+        INSERT INTO upload (project_id, sha256, size_bytes, crc32, content)
+        VALUES ('alpha', sha256('two'), 3, 0, 'two')
+        """
+    )
     with pytest.raises(Gone):
         opened.exports.layout("alpha", 2)
     assert opened.bytes_of(3)

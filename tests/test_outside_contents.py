@@ -3,6 +3,7 @@
 import hashlib
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
@@ -16,7 +17,9 @@ from app import bootstrap
 from app.ledger import Ledger, Uploaded
 from app.settings import Settings
 from domain.digest import digest_of, parse_digest
-from domain.errors import Damaged, DeedbookError, NotFound, Unavailable
+from domain.errors import Damaged, DeedbookError, Gone, NotFound, Unavailable
+from tests.ledger_samples import erase_for_good
+from tests.log_samples import eventually
 from tests.serving import serve_ledger
 from tests.vercel_double import TOKEN, VercelDouble
 
@@ -331,6 +334,83 @@ def test_the_object_of_an_erased_content_is_swept_too(opened: Opened) -> None:
     opened.rows("UPDATE loose_object SET since = now() - interval '3 days'")
     opened.ledger.stage_blob("alpha", b"another")
     assert opened.double.objects == {}
+
+
+def test_the_objects_of_what_is_erased_are_deleted_at_once(opened: Opened) -> None:
+    opened.write()
+    opened.ledger.uploads._stage_outside("alpha", SHA256, LARGE)  # and one staged anew
+    opened.write(LARGE + b"another", key="other")
+    assert len(opened.double.objects) == 3
+    erased = erase_for_good(opened.ledger, "alpha", "artifact/NOTE/main")
+    assert erased.objects_left == 0
+    assert len(opened.double.objects) == 1
+    assert opened.rows("SELECT 1 FROM loose_object") == []
+    assert opened.findings() == []
+    opened.double.requests.clear()
+    for refused in (
+        lambda: opened.ledger.blobs.read("alpha", SHA256),
+        lambda: opened.ledger.stage_blob("alpha", LARGE),
+    ):
+        with pytest.raises(Gone):
+            refused()
+    assert opened.double.requests == []  # nothing is sent out that could not stay
+
+
+def test_objects_that_cannot_be_deleted_now_are_counted_and_deleted_later(opened: Opened) -> None:
+    opened.write()
+    opened.double.suspended = True
+    erased = erase_for_good(opened.ledger, "alpha", "artifact/NOTE/main")
+    assert erased.objects_left == 1
+    assert opened.rows("SELECT 1 FROM blob") == []
+    assert len(opened.double.objects) == 1
+    opened.double.suspended = False
+    opened.ledger.stage_blob("beta", b"another")  # whatever is uploaded next, wherever
+    assert opened.double.objects == {}
+    assert erase_for_good(opened.ledger, "alpha", "artifact/NOTE/main").objects_left == 0
+
+
+def test_a_ledger_without_the_token_says_that_an_object_is_left(opened: Opened) -> None:
+    opened.write()
+    without = opened.open(token=None)
+    assert erase_for_good(without, "alpha", "artifact/NOTE/main").objects_left == 1
+    assert len(opened.double.objects) == 1
+    assert erase_for_good(opened.ledger, "alpha", "artifact/NOTE/main").objects_left == 0
+    assert opened.double.objects == {}
+
+
+def test_a_content_outside_that_is_erased_while_it_is_read_is_cut_short(opened: Opened) -> None:
+    position = opened.write()
+    record = opened.ledger.exports.layout("alpha", position)
+    whole = b"".join(opened.ledger.exports.stream(record))
+    export = opened.ledger.exports.stream(record)
+    content = opened.ledger.blobs.pieces("alpha", SHA256, 0, len(LARGE))
+    erase_for_good(opened.ledger, "alpha", "artifact/NOTE/main")
+    for pieces, right in ((export, whole), (content, LARGE)):
+        sent = b""
+        with pytest.raises(Gone) as caught:
+            for piece in pieces:
+                sent += piece
+        assert caught.value.code == "content-erased"
+        assert right.startswith(sent)
+        assert len(sent) < len(right)
+
+
+def test_what_is_healed_and_erased_at_the_same_time_stays_erased(opened: Opened) -> None:
+    """Whoever heals makes a new row, which the one who erases would not see: one waits for the other."""
+    opened.write()
+    lost = opened.address
+    with ThreadPoolExecutor(1) as thread:
+        with psycopg.connect(opened.url) as eraser:
+            eraser.execute("SELECT FROM project_log WHERE project_id = 'alpha' FOR UPDATE")
+            healing = thread.submit(opened.ledger.uploads._replace, "alpha", SHA256, LARGE, lost)
+            waiting = """
+                SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid)
+                WHERE NOT granted AND datname = current_database()
+            """
+            eventually(lambda: opened.rows(waiting) != [])
+            eraser.execute("DELETE FROM blob WHERE sha256 = %s", (SHA256,))
+        healing.result()
+    assert opened.rows("SELECT 1 FROM blob") == []
 
 
 def test_without_the_token_what_lies_outside_is_a_clear_problem(opened: Opened) -> None:

@@ -28,7 +28,11 @@ DIGEST = "sha256:" + "0" * 64
 CONTENT = Content(digest=DIGEST, size_bytes=2_048, media_type="application/json")
 
 
-def timeline(*events: EventData, held: frozenset[str] = frozenset()) -> Timeline:
+def timeline(
+    *events: EventData,
+    held: frozenset[str] = frozenset(),
+    erased: frozenset[str] = frozenset(),
+) -> Timeline:
     fold = TimelineFold()
     for number, data in enumerate((RunCreated(title="Add a login"), RunStarted(), *events), 1):
         fold.event(
@@ -43,7 +47,7 @@ def timeline(*events: EventData, held: frozenset[str] = frozenset()) -> Timeline
                 data=data,
             )
         )
-    return fold.finish("r1", 99, held)
+    return fold.finish("r1", 99, held, erased)
 
 
 def shown(made: Timeline, *, contents: bool = False) -> list[str]:
@@ -79,6 +83,12 @@ def test_a_claim_without_its_content_is_marked_with_a_word() -> None:
     assert f"○ missing {DIGEST}  2.0 KiB  application/json" in text
     assert "1 contents are missing" in text
     assert color_of(missing, "1 missing") == "red"
+    erased = timeline(PlanRecorded(content=CONTENT), erased=frozenset({DIGEST}))
+    text = "\n".join(shown(erased, contents=True))
+    assert "recorded the plan  ⊘ 1 erased" in text
+    assert f"⊘ erased {DIGEST}  2.0 KiB  application/json" in text
+    assert "⊘ 1 contents were erased, 0 are held" in text
+    assert "missing" not in text
     held = timeline(PlanRecorded(content=CONTENT), held=frozenset({DIGEST}))
     text = "\n".join(shown(held, contents=True))
     assert "recorded the plan  ●" in text

@@ -14,6 +14,7 @@ from domain.events import (
     ProjectChanged,
     ProjectCreated,
     Recorded,
+    RecordErased,
     Resource,
     RunFinished,
     SideEffectFinished,
@@ -32,6 +33,7 @@ OTHERS: tuple[EventData, ...] = (
     PolicyChanged(four_eyes=True, guarded_scopes=()),
     ArtifactWritten(digest=DIGEST, size_bytes=1_234, media_type="text/plain", title="T"),
     ArtifactErased(artifact="artifact/PRD/main", artifact_version=1, digest=DIGEST, reason="asked"),
+    RecordErased(record="run/r1", record_version=6, digest=DIGEST, reason="a password"),
 )
 LINT = CheckSummary(name="ruff", category="lint", result="PASSED")
 SAID: tuple[tuple[str, EventData, str], ...] = (
@@ -51,6 +53,7 @@ SAID: tuple[tuple[str, EventData, str], ...] = (
     ("run/r1", DeploymentRecorded(provider="p", environment="e", commit="c0ffee", deployment="d2",
                                   outcome="succeeded", promoted_from="d1", rolled_back_from="d0"),
      "run r1: promoted c0ffee to e: succeeded, in place of d0"),
+    ("erasures", OTHERS[5], "erased a content of run/r1 version 6: a password"),
     ("project", OTHERS[2], "changed the policy: guarded scopes, four eyes"),
 )  # fmt: skip
 

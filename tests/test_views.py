@@ -133,7 +133,7 @@ def wandered(
 ) -> Iterator[tuple[Ledger, list[Recorded]]]:
     """A ledger with a random history, and the events of `alpha`."""
     with another_database(postgres_server, template_database) as url, open_ledger(url) as ledger:
-        wander(ledger, url, random.Random(7), steps=260)
+        wander(ledger, random.Random(7), steps=260)
         size = ledger.position("alpha", None)
         yield ledger, [parse(entry.line) for entry in ledger.log.read("alpha", 0, size)]
 

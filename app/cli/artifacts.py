@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.choices import Group, chosen, secret_options
+from app.cli.choices import Group, chosen, erase_options, secret_options
 
 if TYPE_CHECKING:
     from domain.citation import CitationInput
@@ -192,6 +192,7 @@ def list_artifacts(kind: str | None, at: int | None) -> None:
                 "title": "TITLE",
                 "size_bytes": "BYTES",
                 "time": "WRITTEN",
+                "erased_position": "ERASED AT",
             },
         )
 
@@ -219,6 +220,7 @@ def history(kind: str, key: str, at: int | None) -> None:
                 "size_bytes": "BYTES",
                 "title": "TITLE",
                 "digest": "DIGEST",
+                "erased_position": "ERASED AT",
             },
         )
 
@@ -246,6 +248,29 @@ def diff(kind: str, key: str, old: int | None, new: int | None) -> None:
             output.flush()
         else:
             show_one(client.get(path, Members, params))
+
+
+@artifact_command.command("erase")
+@click.argument("kind")
+@click.argument("key")
+@click.option("--version", type=click.IntRange(min=1), help="All if left away.", metavar="N")
+@erase_options
+def erase(
+    kind: str, key: str, version: int | None, reason: str | None, yes: bool, dry_run: bool
+) -> None:
+    """Erase the content of a version, with its original; or of all versions.
+
+    What would go is shown first, with what it does not reach. It cannot be undone, and the same bytes
+    can never be recorded in this project again. The log keeps every event: the proof stays whole. Only
+    an administrator may.
+    """
+    from app.cli.erasing import erase_shown
+
+    choices = chosen()
+    slug = choices.named_project()
+    target: Members = {"kind": kind, "key": key, "version": version}
+    with choices.client() as client:
+        erase_shown(client, slug, target, f"{kind} {key}", reason=reason, yes=yes, dry_run=dry_run)
 
 
 def _media_type(file: str, kind: str | None) -> str:

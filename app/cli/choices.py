@@ -151,3 +151,11 @@ def secret_options(function: Function) -> Function:
         metavar="sha256:…",
     )
     return redact(allow(function))
+
+
+def erase_options(function: Function) -> Function:
+    """How what destroys is asked for: why, whether to ask back, whether only to look."""
+    reason = click.option("--reason", help="Why; recorded for ever.", metavar="TEXT")
+    yes = click.option("--yes", is_flag=True, help="Do not ask back.")
+    dry_run = click.option("--dry-run", is_flag=True, help="Show what would go; erase nothing.")
+    return reason(yes(dry_run(function)))

@@ -67,6 +67,9 @@ HINTS: Mapping[str, str] = {
     "position-in-the-future": "Leave --at away to mean the newest position.",
     "digest-mismatch": "The bytes were changed on the way; repeat the command.",
     "secret-detected": "`deedbook secrets scan` names every place; --redact replaces, if it may.",
+    "content-erased": "`deedbook log --stream erasures` shows who erased what, and why.",
+    "erasure-changed": "Repeat the command, and look at what it shows.",
+    "nothing-to-erase": "`deedbook artifact history` shows the versions with their sizes.",
     "database-unavailable": "Repeating is safe; `deedbook doctor` says more.",
 }
 

@@ -11,6 +11,7 @@ COMMANDS = {
     "resume": ("run_phases", "Say that it goes on."),
     "finish": ("run_phases", "Say how it ended, and write its audit bundle."),
     "bundle": ("run_phases", "Write the run's audit bundle."),
+    "erase": ("run_erase", "Erase contents that a run recorded."),
 }
 
 run_command = LazyGroup(

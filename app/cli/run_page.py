@@ -30,7 +30,7 @@ MARKS: Mapping[str | None, tuple[str, str]] = {
     None: ("…", WARN),
 }
 TONES: Mapping[str, str] = {"good": GOOD, "bad": BAD, "warn": WARN, "neutral": ""}
-HELD, MISSING = "●", "○"
+HELD, MISSING, ERASED = "●", "○", "⊘"
 COMMIT = 12
 RULE_WIDTH = 78
 
@@ -233,26 +233,35 @@ def _timeline(items: Sequence[Item], *, contents: bool) -> Iterator[Line]:
             Piece(actor + " " * (width - seen_width(actor) + 2), DIM),
             Piece(printable(item.sentence), TONES[item.tone]),
         ]
-        missing = sum(not content.held for content in item.contents)
-        held = len(item.contents) - missing
+        erased = sum(content.erased for content in item.contents)
+        missing = sum(not content.held and not content.erased for content in item.contents)
+        held = len(item.contents) - missing - erased
         if held:
             line.append(Piece("  " + HELD * held, GOOD))
         if missing:
             line.append(Piece(f"  {MISSING * missing} {missing} missing", BAD))
+        if erased:
+            line.append(Piece(f"  {ERASED * erased} {erased} erased", WARN))
         yield line
         for content in item.contents if contents else ():
             mark = Piece(HELD, GOOD) if content.held else Piece(f"{MISSING} missing", BAD)
+            if content.erased:
+                mark = Piece(f"{ERASED} erased", WARN)
             said = f" {content.digest}  {readable_size(content.size_bytes)}  {content.media_type}"
             yield [Piece(" " * 12), mark, Piece(printable(said), DIM)]
 
 
 def _footer(shown: Timeline) -> Iterator[Line]:
     found = [content for item in shown.items for content in item.contents]
-    missing = len({content.digest for content in found if not content.held})
+    missing = len({one.digest for one in found if not one.held and not one.erased})
+    erased = sum(content.erased for content in found)
     if found:
         yield []
     if missing:
         yield [Piece(f"{MISSING} {missing} contents are missing: a claim has nothing to show", BAD)]
+    elif erased:
+        kept = len(found) - erased
+        yield [Piece(f"{ERASED} {erased} contents were erased, {kept} are held", WARN)]
     elif found:
         yield [Piece(f"{HELD} all {len(found)} contents behind these events are held", GOOD)]
     if shown.items_cut:

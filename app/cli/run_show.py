@@ -15,7 +15,7 @@ from app.cli.run_choice import chosen_run, run_argument
 def show_command(run_id: str | None, at: int | None, contents: bool) -> None:
     """Show what happened in a run: who allowed it, what it changed outside, what backs each claim.
 
-    A ● is a content that the ledger holds, a ○ one that is missing.
+    A ● is a content that the ledger holds, a ○ one that is missing, a ⊘ one that was erased.
     """
     from app.cli.output import show_one
     from app.cli.run_page import page

@@ -168,8 +168,9 @@ def list_artifacts(call: Call[ArtifactQuery, None]) -> Response:
 def get_artifact(call: Call[At, None]) -> Response:
     """Read what is known of an artifact's latest version."""
     position = call.position(call.query.at)
-    found = call.ledger.views.artifact(call.project, *_name(call), position)
-    return tagged(call, found, etag(found.version), {"Deedbook-Position": str(position)})
+    return _described(
+        call, call.ledger.views.artifact(call.project, *_name(call), position), position
+    )
 
 
 @endpoints.add(
@@ -247,8 +248,7 @@ def write_version(call: Call[NoQuery, NewVersion]) -> Response:
 def get_version(call: Call[At, None]) -> Response:
     """Read what is known of one version."""
     position = call.position(call.query.at)
-    found = _version(call, position)
-    return tagged(call, found, etag(found.version), {"Deedbook-Position": str(position)})
+    return _described(call, _version(call, position), position)
 
 
 @endpoints.add(
@@ -351,6 +351,14 @@ def get_diff(call: Call[DiffQuery, None]) -> Response:
         text = diff.unified(found, f"{kind}/{key} version {old}", f"{kind}/{key} version {new}")
         return Response(text.encode(), 200, {"Cache-Control": "no-store"}, diff.MEDIA_TYPE)
     return answer(Difference(kind, key, old, new, found))
+
+
+def _described(call: Call[At, None], found: ArtifactVersion, position: int) -> Response:
+    """A version as it is known; its tag is its number, so that what was erased since is sent anew."""
+    headers = {"Deedbook-Position": str(position)}
+    if found.erased_position is not None:
+        return answer(found, headers={"ETag": etag(found.version), **headers})
+    return tagged(call, found, etag(found.version), headers)
 
 
 def _name(call: Call[object, object]) -> tuple[str, str]:

@@ -32,6 +32,7 @@ class Uploaded(msgspec.Struct, frozen=True):
     problems=(
         "project-not-found",
         "digest-mismatch",
+        "content-erased",
         "secret-detected",
         "body-too-large",
         "validation-failed",
