@@ -23,6 +23,7 @@ from app.seals import Seals
 from app.secret_door import PolicyOf, refuse, screen_content, screen_name, screen_value
 from app.witnesses import Witnesses
 from domain import artifact, canonical, run
+from domain.attestation_trust import IdentityVerifier
 from domain.citation import Citation
 from domain.digest import digest_of, format_digest, parse_digest
 from domain.errors import DeedbookError, Invalid, NotFound, StaleVersion, TooLarge
@@ -83,6 +84,7 @@ class Ledger:
     """One ledger, open: its log, its views and its exports.
 
     Args:
+        identities: Checks certificates of attestations; None: the operator gave no trusted root.
         new_id: Gives a random UUID; the only randomness here.
         monotonic: Gives seconds for deadlines.
     """
@@ -102,6 +104,7 @@ class Ledger:
         tokens: PostgresTokens,
         schema: SchemaState,
         signal: CommitSignal,
+        identities: IdentityVerifier | None,
         new_id: Callable[[], str],
         monotonic: Callable[[], float],
     ) -> None:
@@ -117,6 +120,7 @@ class Ledger:
         self.tokens = tokens
         self.schema = schema
         self.signal = signal
+        self.identities = identities
         self.new_id = new_id
         self._monotonic = monotonic
 
@@ -194,9 +198,21 @@ class Ledger:
         versions = dict(preconditions or {})
         for name in versions:
             check_stream(name, "/preconditions")
-        request = self._request(project, checked, actor, versions, key)
+        return self.append_checked(project, checked, actor=actor, preconditions=versions, key=key)
+
+    def append_checked(
+        self,
+        project: str,
+        checked: Sequence[Checked],
+        *,
+        actor: str,
+        preconditions: Mapping[str, int],
+        key: RequestKey | None = None,
+    ) -> Receipt:
+        """Record events that were held to the door's rules; else like `append`."""
+        request = self._request(project, checked, actor, preconditions, key)
         if any(isinstance(one.stream, RunStream) for one in checked):
-            receipt = self._append_to_runs(request, checked, actor, versions)
+            receipt = self._append_to_runs(request, checked, actor, preconditions)
         else:
             receipt = self.log.append(request)
         return _with_redactions(
@@ -260,7 +276,7 @@ class Ledger:
             ),
         )
         if not proposed:
-            return self._first_answer(project, request_key) or Receipt(entries=())
+            return self.first_answer(project, request_key) or Receipt(entries=())
         data = msgspec.to_builtins(proposed[0])
         if not isinstance(content, Uploaded):
             # The door says what they are, once it has looked for secrets.
@@ -309,7 +325,7 @@ class Ledger:
             f"Version {version} of {kind} {key} was written without an original.",
         )
 
-    def _first_answer(self, project: str, key: RequestKey | None) -> Receipt | None:
+    def first_answer(self, project: str, key: RequestKey | None) -> Receipt | None:
         """What a repeat is told: it may itself have written what is the latest version now."""
         if key is None:
             return None
@@ -408,7 +424,7 @@ class Ledger:
         version, present = self.policy(project)
         proposed = decide_policy(present, change)
         if not proposed:
-            return self._first_answer(project, key) or Receipt(entries=())
+            return self.first_answer(project, key) or Receipt(entries=())
         request = self._request(
             project,
             [self._checked("project", proposed[0], refuse)],

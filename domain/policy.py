@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from domain.events import EventData, PolicyChanged
+from domain.events import AttestationIdentity, AttestationKey, EventData, PolicyChanged
 
 ALL_BELOW = ".*"
 
@@ -20,6 +20,9 @@ class Policy(msgspec.Struct, frozen=True):
         production: A deployment to one of these environments must be backed by a side effect.
         secrets: An event with a secret in it is refused, or recorded with a replacement.
         allowed_secrets: Fingerprints (`sha256:…`) of what looks like a secret and is none.
+        attestations: One that nobody trusted has signed is recorded as such, or refused.
+        attestation_keys: Whose signatures are trusted.
+        attestation_identities: Whose certificates are.
     """
 
     guarded_scopes: tuple[str, ...] = (
@@ -33,6 +36,9 @@ class Policy(msgspec.Struct, frozen=True):
     production: tuple[str, ...] = ("production",)
     secrets: Literal["refuse", "replace"] = "refuse"
     allowed_secrets: tuple[str, ...] = ()
+    attestations: Literal["record", "require"] = "record"
+    attestation_keys: tuple[AttestationKey, ...] = ()
+    attestation_identities: tuple[AttestationIdentity, ...] = ()
 
     def guards(self, scope: str) -> bool:
         """Whether a side effect in this scope needs an approval."""

@@ -2,6 +2,9 @@
 
 import re
 
+import msgspec
+
+from domain.attestation_policy import check_identities, checked_keys
 from domain.errors import Invalid
 from domain.events import PolicyChanged
 from domain.policy import Policy, evolve
@@ -26,6 +29,11 @@ def decide(policy: Policy, command: PolicyChanged) -> tuple[PolicyChanged, ...]:
     _check(
         command.allowed_secrets, "/allowed_secrets", MAX_ALLOWED_SECRETS, _FINGERPRINT, "sha256:…"
     )
+    if command.attestation_keys is not None:
+        keys = checked_keys(command.attestation_keys)
+        command = msgspec.structs.replace(command, attestation_keys=keys)
+    if command.attestation_identities is not None:
+        check_identities(command.attestation_identities)
     return (command,) if evolve(policy, command) != policy else ()
 
 

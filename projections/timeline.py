@@ -12,6 +12,9 @@ import msgspec
 from domain.events import (
     ApprovalRecorded,
     ApprovalRequested,
+    AttestationRecorded,
+    AttestationSigner,
+    AttestedSubject,
     DeploymentRecorded,
     EventData,
     Recorded,
@@ -103,6 +106,24 @@ class ShownApproval(msgspec.Struct, frozen=True):
     signed: bool = False
 
 
+class ShownAttestation(msgspec.Struct, frozen=True):
+    """An attestation by others; `verified`: when it came, somebody whom the policy trusted had signed it.
+
+    `signed_by` are keys by their digest, and identities with the issuer that vouched for them.
+    """
+
+    predicate_type: str | None
+    subjects: tuple[AttestedSubject, ...]
+    subject_count: int
+    verified: bool
+    position: int
+    actor: str
+    digest: str
+    signed_by: tuple[AttestationSigner, ...] = ()
+    reason: str | None = None
+    detail: str = ""
+
+
 class ShownEffect(msgspec.Struct, frozen=True):
     """Something that was changed outside, or was about to be: `outcome` None is still open."""
 
@@ -170,6 +191,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[ShownStep, ...]
     checks: tuple[ShownCheck, ...]
     approvals: tuple[ShownApproval, ...]
+    attestations: tuple[ShownAttestation, ...] = ()
     effects: tuple[ShownEffect, ...]
     deployments: tuple[ShownDeployment, ...]
     items: tuple[Item, ...]
@@ -190,6 +212,7 @@ class TimelineFold:
         self._steps: dict[str, ShownStep] = {}
         self._checks: list[ShownCheck] = []
         self._approvals: dict[str, ShownApproval] = {}
+        self._attestations: list[ShownAttestation] = []
         self._effects: dict[str, ShownEffect] = {}
         self._deployments: list[ShownDeployment] = []
         self._events: list[Recorded] = []
@@ -216,6 +239,8 @@ class TimelineFold:
                 self._check(event.position, data)
             case ApprovalRequested() | ApprovalRecorded() as data:
                 self._approval(event, data)
+            case AttestationRecorded() as data:
+                self._attestations.append(_attestation(event, data))
             case SideEffectIntended() | SideEffectFinished() as data:
                 self._effect(event, data)
             case DeploymentRecorded() as data:
@@ -252,6 +277,7 @@ class TimelineFold:
             steps=tuple(self._steps.values()),
             checks=tuple(self._checks),
             approvals=tuple(self._approvals.values()),
+            attestations=tuple(self._attestations),
             effects=tuple(self._effects.values()),
             deployments=tuple(self._deployments),
             items=tuple(_item(event, held) for event in self._events),
@@ -337,6 +363,8 @@ def tone_of(data: EventData) -> Tone:
             return _TONES[word]
         case TranscriptRecorded(exit_code=code):
             return "neutral" if code == 0 else "bad"
+        case AttestationRecorded(verified=verified):
+            return "good" if verified else "warn"
         case RunPaused() | ApprovalRequested() | SideEffectIntended():
             return "warn"
         case _:
@@ -362,6 +390,21 @@ def _item(event: Recorded, held: AbstractSet[str]) -> Item:
             )
             for place, content in named_contents(event.data)
         ),
+    )
+
+
+def _attestation(event: Recorded, data: AttestationRecorded) -> ShownAttestation:
+    return ShownAttestation(
+        predicate_type=data.predicate_type,
+        subjects=data.subjects,
+        subject_count=data.subject_count,
+        verified=data.verified,
+        position=event.position,
+        actor=event.actor,
+        digest=data.content.digest,
+        signed_by=data.signers,
+        reason=data.reason,
+        detail=data.detail,
     )
 
 

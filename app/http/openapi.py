@@ -277,6 +277,8 @@ STATUSES: Mapping[str, int] = {
     "secret-detected": 422,
     "float-not-allowed": 422,
     "nul-character": 422,
+    "attestation-malformed": 422,
+    "attestation-unverified": 422,
     "idempotency-key-reused": 422,
     "bundle-not-verified": 422,
     "bundle-not-whole": 422,
