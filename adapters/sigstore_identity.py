@@ -176,4 +176,4 @@ def _unusable(why: str) -> Unavailable:
 
 
 def _not(why: str) -> NotVerified:
-    return NotVerified("not-verified", why.strip().rstrip(".") + ".")
+    return NotVerified(why.strip().rstrip(".") + ".")

@@ -11,7 +11,6 @@ import msgspec
 
 from domain.attestation import Attestation
 from domain.base64_text import decode64
-from domain.errors import DeedbookError
 from domain.events import (
     AttestationIdentity,
     AttestationKey,
@@ -42,8 +41,8 @@ class Identity(msgspec.Struct, frozen=True):
     issuer: str
 
 
-class NotVerified(DeedbookError):
-    """An attestation does not hold by the trusted root: an answer, and no problem of a caller."""
+class NotVerified(Exception):
+    """An attestation does not hold by the trusted root, and why: an answer, and no problem of a caller."""
 
 
 class IdentityVerifier(Protocol):
@@ -160,7 +159,7 @@ def _judge_identity(
     try:
         found = verify(raw, attestation)
     except NotVerified as error:
-        return Verdict(reason="signature-wrong", detail=_plain(error.detail), trusted_root=root)
+        return Verdict(reason="signature-wrong", detail=_plain(str(error)), trusted_root=root)
     who = f"{found.identity}, vouched for by {found.issuer},"
     known = [one for one in identities if matches(one, found)]
     if not known:

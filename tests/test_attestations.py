@@ -405,7 +405,7 @@ def test_what_an_identity_verifier_says_is_held_to_the_policy() -> None:
         def __call__(self, raw: bytes, attestation: Attestation) -> Identity:
             assert (raw, attestation.payload) == (value, statement())
             if self.trusted_root.endswith("2"):
-                raise NotVerified("not-verified", "\x1b[2Jno\nproof ä" + "x" * 400)
+                raise NotVerified("\x1b[2Jno\nproof ä" + "x" * 400)
             return Identity(ID.identity, ID.issuer)
 
     def judged(*identities: AttestationIdentity, says: Says = Says()) -> Verdict:

@@ -39,8 +39,8 @@ from tests.attestation_samples import (
     trusted,
 )
 from tests.export_samples import MemoryLog, files_of, zip_of
-from tests.secret_samples import GITHUB
 from tests.serving import Served
+from tests.test_secrets import GITHUB
 
 KEYS = (p256(), ed25519())
 
