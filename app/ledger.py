@@ -9,6 +9,7 @@ from functools import partial
 
 import msgspec
 
+from adapters.attestation_key import verify_attested
 from adapters.commit_signal import CommitSignal
 from adapters.postgres_blobs import PostgresBlobs
 from adapters.postgres_events import PostgresEvents
@@ -23,12 +24,14 @@ from app.seals import Seals
 from app.secret_door import PolicyOf, refuse, screen_content, screen_name, screen_value
 from app.witnesses import Witnesses
 from domain import artifact, canonical, run
+from domain.approval_signature import demand, look_at
 from domain.attestation_trust import IdentityVerifier
 from domain.citation import Citation
 from domain.digest import digest_of, format_digest, parse_digest
 from domain.errors import DeedbookError, Invalid, NotFound, StaleVersion, TooLarge
 from domain.events import (
     MAX_ACTOR_CHARACTERS,
+    ApprovalRecorded,
     ArtifactWritten,
     Content,
     EventData,
@@ -391,6 +394,11 @@ class Ledger:
                     expected.setdefault(one.name, state.version)
                     decide = partial(_decide, state, one.data, actor, policy)
                     event = pointed(f"/events/{index}", decide)
+                    if isinstance(event, ApprovalRecorded) and policy.signed_approvals:
+                        check = partial(
+                            self._demand, request.project, one.stream, state, event, policy
+                        )
+                        pointed(f"/events/{index}/data", check)
                     states[one.name] = run.evolve(state, event, actor)
             try:
                 return self.log.append(
@@ -400,6 +408,28 @@ class Ledger:
                 if stale.members.get("stream") in preconditions or attempt == APPEND_ATTEMPTS - 1:
                     raise
         raise AssertionError
+
+    def _demand(
+        self,
+        project: str,
+        stream: RunStream,
+        state: run.RunState,
+        event: ApprovalRecorded,
+        policy: Policy,
+    ) -> None:
+        """Hold a decision to the policy's demand that approvers sign."""
+        name = event.approval or ""
+        known = state.approvals.get(name)
+        found = look_at(
+            event,
+            origin=self.log.head(project).origin,
+            run=stream.run_id,
+            approval=name,
+            scope=event.scope or (known.scope if known is not None else ""),
+            keys=policy.approver_keys,
+            verify=verify_attested,
+        )
+        demand(policy, event, found)
 
     def policy(self, project: str, at: int | None = None) -> tuple[int, Policy]:
         """The version of the stream `project`, and the policy that it tells at a position."""

@@ -14,6 +14,7 @@ from domain.attestation import MEDIA_TYPE
 from domain.digest import digest_of
 from domain.errors import DeedbookError, NotFound, Unavailable
 from domain.events import (
+    ApproverKey,
     ArtifactVersionName,
     AttestationIdentity,
     AttestationKey,
@@ -26,6 +27,7 @@ from domain.log import STAGED_ABOVE_BYTES
 from domain.names import run_stream
 from domain.policy import Policy
 from domain.run import RunState, evolve
+from domain.ssh_signature import parse_key
 from projections.run_gates import Gates
 from projections.timeline import Timeline
 
@@ -238,6 +240,16 @@ def read_gates(
 def read_policy(client: Client, project: str, at: int | None) -> Policy:
     """What the project demands of its runs and events."""
     return client.get(policy_path(project), Policy, {"at": at})
+
+
+def approver_key(line: str) -> ApproverKey:
+    """The key in a file such as `id_ed25519.pub`; its comment is taken for the name.
+
+    Raises:
+        Invalid: `validation-failed`.
+    """
+    words = line.strip().split(maxsplit=2)
+    return ApproverKey(key=parse_key(line).text, name=words[2] if len(words) > 2 else "")
 
 
 def trusting(

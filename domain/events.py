@@ -122,6 +122,13 @@ class AttestationIdentity(EventData, frozen=True):
     predicate_types: tuple[str, ...] = ()
 
 
+class ApproverKey(EventData, frozen=True):
+    """The SSH key of somebody whose signature makes an approval their own word; `key` without a comment."""
+
+    key: str
+    name: str = ""
+
+
 class PolicyChanged(EventData, frozen=True):
     """The project's policy was changed (`domain.policy`); what is left away stays as it was.
 
@@ -134,6 +141,7 @@ class PolicyChanged(EventData, frozen=True):
         attestations: What becomes of an attestation that nobody trusted has signed.
         attestation_keys: Keys that are trusted for attestations; all of them.
         attestation_identities: Identities that are; all of them.
+        signed_approvals: An approval must be signed by one of `approver_keys`; all of them.
     """
 
     guarded_scopes: tuple[str, ...] | None = None
@@ -144,6 +152,8 @@ class PolicyChanged(EventData, frozen=True):
     attestations: Literal["record", "require"] | None = None
     attestation_keys: tuple[AttestationKey, ...] | None = None
     attestation_identities: tuple[AttestationIdentity, ...] | None = None
+    signed_approvals: bool | None = None
+    approver_keys: tuple[ApproverKey, ...] | None = None
 
 
 class Resource(EventData, frozen=True):

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from domain.events import AttestationIdentity, AttestationKey, EventData, PolicyChanged
+from domain.events import ApproverKey, AttestationIdentity, AttestationKey, EventData, PolicyChanged
 
 ALL_BELOW = ".*"
 
@@ -23,6 +23,7 @@ class Policy(msgspec.Struct, frozen=True):
         attestations: One that nobody trusted has signed is recorded as such, or refused.
         attestation_keys: Whose signatures are trusted.
         attestation_identities: Whose certificates are.
+        signed_approvals: An approval counts when one of `approver_keys` has signed it.
     """
 
     guarded_scopes: tuple[str, ...] = (
@@ -39,6 +40,8 @@ class Policy(msgspec.Struct, frozen=True):
     attestations: Literal["record", "require"] = "record"
     attestation_keys: tuple[AttestationKey, ...] = ()
     attestation_identities: tuple[AttestationIdentity, ...] = ()
+    signed_approvals: bool = False
+    approver_keys: tuple[ApproverKey, ...] = ()
 
     def guards(self, scope: str) -> bool:
         """Whether a side effect in this scope needs an approval."""

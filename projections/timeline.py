@@ -3,12 +3,13 @@
 A pure fold of the run's events. Whether a content is held is not in the events: the caller says so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Literal
 
 import msgspec
 
+from domain.approval_signature import Evidence, SignedApproval
 from domain.events import (
     ApprovalRecorded,
     ApprovalRequested,
@@ -91,7 +92,12 @@ class ShownCheck(msgspec.Struct, frozen=True):
 
 
 class ShownApproval(msgspec.Struct, frozen=True):
-    """An approval: asked for, decided, or both. `signed`: with a signature of the approver's own."""
+    """An approval: asked for, decided, or both.
+
+    Attributes:
+        signed: It came with a signature; `evidence` says whether that holds, and `signer` whose it is.
+        vouched: The same in words, such as `recorded by the ledger`; empty while nothing is decided.
+    """
 
     approval: str
     scope: str
@@ -104,6 +110,9 @@ class ShownApproval(msgspec.Struct, frozen=True):
     approver: str | None = None
     reason: str = ""
     signed: bool = False
+    evidence: Evidence = "ledger"
+    signer: str | None = None
+    vouched: str = ""
 
 
 class ShownAttestation(msgspec.Struct, frozen=True):
@@ -198,10 +207,23 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     items_cut: bool
 
 
-class TimelineFold:
-    """Folds a run's events, in order, into what a timeline shows."""
+LookAt = Callable[[ApprovalRecorded, str, str], SignedApproval]
 
-    def __init__(self) -> None:
+
+def unchecked(data: ApprovalRecorded, _approval: str, _scope: str) -> SignedApproval:
+    """What is known of a decision where no signature is checked."""
+    return SignedApproval("ledger" if data.signature is None else "unchecked")
+
+
+class TimelineFold:
+    """Folds a run's events, in order, into what a timeline shows.
+
+    Args:
+        look_at: Says what vouches for a decision on an approval of this id and scope.
+    """
+
+    def __init__(self, look_at: LookAt = unchecked) -> None:
+        self._look_at = look_at
         self.digests: set[str] = set()
         self._state = RunState()
         self._first: Recorded | None = None
@@ -322,6 +344,7 @@ class TimelineFold:
             return
         name = data.approval or f"#{event.version}"
         known = self._approvals.get(name) or ShownApproval(name, data.scope or "", event.position)
+        found = self._look_at(data, name, known.scope)
         self._approvals[name] = msgspec.structs.replace(
             known,
             decision=data.decision,
@@ -329,6 +352,9 @@ class TimelineFold:
             approver=data.approver,
             reason=data.reason,
             signed=data.signature is not None,
+            evidence=found.evidence,
+            signer=found.signer,
+            vouched=found.text,
         )
 
     def _effect(self, event: Recorded, data: SideEffectIntended | SideEffectFinished) -> None:

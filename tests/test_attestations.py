@@ -597,8 +597,9 @@ def bad_keys() -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("spelling", bad_keys())
-def test_what_is_no_public_key_of_a_known_kind_is_refused(spelling: str) -> None:
+@pytest.mark.parametrize("which", range(10))
+def test_what_is_no_public_key_of_a_known_kind_is_refused(which: int) -> None:
+    spelling = bad_keys()[which]
     with pytest.raises(Invalid) as caught:
         decide(Policy(), PolicyChanged(attestation_keys=(AttestationKey(spki=spelling),)))
     assert caught.value.pointer == "/attestation_keys/0/spki"

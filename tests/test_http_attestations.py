@@ -160,6 +160,7 @@ def test_where_the_policy_requires_it_nobody_else_s_attestation_comes_in(
         (raw(envelope(statement(subject=[]), KEYS[0])), 422, "attestation-malformed"),
         (b" " * (MAX_ATTESTATION_BYTES + 1), 413, "body-too-large"),
     ],
+    ids=["nothing", "no attestation", "deep", "a member twice", "no subject", "large"],
 )
 def test_hostile_bytes_get_one_problem_and_leave_nothing(
     http: httpx2.Client, project: str, run: str, content: bytes, status: int, code: str

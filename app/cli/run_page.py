@@ -37,6 +37,7 @@ MARKS: Mapping[str | None, tuple[str, str]] = {
     None: ("…", WARN),
 }
 TONES: Mapping[str, str] = {"good": GOOD, "bad": BAD, "warn": WARN, "neutral": ""}
+EVIDENCE: Mapping[str, str] = {"signed": GOOD, "ledger": DIM, "wrong": BAD}
 HELD, MISSING = "●", "○"
 COMMIT = 12
 RULE_WIDTH = 78
@@ -201,7 +202,7 @@ def _approval(one: ShownApproval) -> Line:
         _mark(one.decision),
         Piece(one.scope, BOLD),
         Piece(decided, "" if one.decision else WARN),
-        Piece("signed" if one.signed else "", GOOD),
+        Piece(one.vouched, EVIDENCE.get(one.evidence, WARN)),
         Piece(asked, DIM),
         Piece(one.reason or (one.intent if one.intent != one.scope else ""), DIM),
     ]

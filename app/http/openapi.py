@@ -262,6 +262,7 @@ STATUSES: Mapping[str, int] = {
     "approval-missing": 409,
     "approval-mismatch": 409,
     "four-eyes": 409,
+    "approval-unsigned": 409,
     "event-id-conflict": 409,
     "content-erased": 410,
     "version-conflict": 412,

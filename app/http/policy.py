@@ -9,7 +9,7 @@ from app.http.answers import answer
 from app.http.call import At, Call
 from app.http.conditions import etag
 from app.http.endpoint import Endpoints, json_body
-from domain.events import AttestationIdentity, AttestationKey, PolicyChanged
+from domain.events import ApproverKey, AttestationIdentity, AttestationKey, PolicyChanged
 from domain.policy import Policy
 
 endpoints = Endpoints("policy")
@@ -26,6 +26,8 @@ class PolicyChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attestations: Literal["record", "require"] | None = None
     attestation_keys: tuple[AttestationKey, ...] | None = None
     attestation_identities: tuple[AttestationIdentity, ...] | None = None
+    signed_approvals: bool | None = None
+    approver_keys: tuple[ApproverKey, ...] | None = None
 
 
 @endpoints.add(
@@ -66,6 +68,8 @@ def change_policy(call: Call[None, PolicyChange]) -> Response:
             attestations=given.attestations,
             attestation_keys=given.attestation_keys,
             attestation_identities=given.attestation_identities,
+            signed_approvals=given.signed_approvals,
+            approver_keys=given.approver_keys,
         ),
         actor=call.actor,
         expected=call.expected_version,
