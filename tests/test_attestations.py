@@ -38,6 +38,8 @@ from domain.events import (
 )
 from domain.policy import Policy
 from domain.policy_rules import decide
+from domain.seal import SEAL_TYPE
+from domain.sigstore_bundle import encode_bundle
 from tests.attestation_samples import (
     PROVENANCE,
     REKOR,
@@ -59,6 +61,7 @@ from tests.attestation_samples import (
     text64,
     trusted,
 )
+from tests.seal_samples import published_seal_signer, published_sidecar
 
 ID = AttestationIdentity(identity="ada@example.com", issuer="https://accounts.example")
 
@@ -258,6 +261,15 @@ def test_a_trusted_key_s_signature_is_verified(key: Key) -> None:
         found = verdict_on(value, trusted(p256()), trusted(key), trusted(key))
         name = "sha256:" + hashlib.sha256(spki(key)).hexdigest()
         assert found == Verdict(signers=(AttestationSigner(key=name),))
+
+
+def test_a_seal_of_a_ledger_is_an_attestation_too() -> None:
+    content = encode_bundle(published_sidecar())
+    key = AttestationKey(spki=text64(published_seal_signer().spki))
+    policy = Policy(attestation_keys=(key,))
+    found = read_attestation(content)
+    assert found.predicate_type == SEAL_TYPE
+    assert judge(content, found, policy, verify_attested, None).verified
 
 
 def test_a_file_s_signature_is_verified_over_its_digest() -> None:
