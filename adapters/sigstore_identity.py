@@ -88,7 +88,7 @@ class SigstoreIdentities:
         seen = _Seen()
         try:
             verified = self._verify(raw, attestation, seen)
-            found = None if seen.certificate is None else _identity(seen.certificate)
+            found = None if seen.certificate is None else identity_of(seen.certificate)
         except NotVerified:
             raise
         except Exception as error:  # noqa: BLE001 -- a hostile bundle can fail the library anywhere
@@ -119,7 +119,12 @@ class _Seen:
         self.certificate = cert
 
 
-def _identity(certificate: Certificate) -> Identity:
+def identity_of(certificate: Certificate) -> Identity:
+    """Who a certificate says signed, and who vouched for that.
+
+    Raises:
+        NotVerified: It names other than one of either.
+    """
     names = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
     found = [
         *names.get_values_for_type(RFC822Name),

@@ -5,11 +5,13 @@ import hashlib
 import json
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -17,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.attestation_key import verify_attested
+from adapters.sigstore_identity import identity_of
 from app import bootstrap
 from app.settings import Settings
 from domain import canonical
@@ -225,6 +228,7 @@ def test_a_broken_bundle_is_refused_at_its_place(
     "digest",
     [
         {"algorithm": "SHA2_512", "digest": text64(b"x" * 64)},
+        {"algorithm": "SHA3_256", "digest": text64(b"x" * 32)},
         {"algorithm": "SHA2_256", "digest": text64(b"x" * 31)},
         {"algorithm": "SHA2_256", "digest": "?"},
     ],
@@ -437,6 +441,79 @@ def test_what_an_identity_verifier_says_is_held_to_the_policy() -> None:
     assert (found.verified, found.reason) == (False, "signature-wrong")
     assert found.detail.startswith("?[2Jno proof ?xxx")
     assert len(found.detail) == 300
+
+
+def utf8(text: str) -> bytes:
+    """DER of a UTF8String."""
+    raw_text = text.encode()
+    size = len(raw_text)
+    head = bytes([size]) if size < 128 else b"\x81" + bytes([size]) if size < 256 else b""
+    return b"\x0c" + (head or b"\x82" + size.to_bytes(2, "big")) + raw_text
+
+
+def certificate(names: list[x509.GeneralName], *issuers: tuple[str, bytes]) -> x509.Certificate:
+    key = p256()
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(x509.Name([]))
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2026, 1, 2, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName(names), critical=True)
+    )
+    for oid, value in issuers:
+        extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), value)
+        made = made.add_extension(extension, critical=False)
+    return made.sign(key, SHA256())
+
+
+V1_ISSUER, V2_ISSUER = "1.3.6.1.4.1.57264.1.1", "1.3.6.1.4.1.57264.1.8"
+ADA = x509.RFC822Name("ada@example.com")
+OTHER_NAME = x509.OtherName(x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.7"), utf8("ada!"))
+
+
+@pytest.mark.parametrize(
+    ("names", "issuers", "expected"),
+    [
+        ([ADA], [(V2_ISSUER, utf8("https://i"))], Identity("ada@example.com", "https://i")),
+        ([ADA], [(V1_ISSUER, b"https://i")], Identity("ada@example.com", "https://i")),
+        (
+            [x509.UniformResourceIdentifier("https://w")],
+            [(V1_ISSUER, b"https://i"), (V2_ISSUER, utf8("https://i"))],
+            Identity("https://w", "https://i"),
+        ),
+        ([OTHER_NAME], [(V1_ISSUER, b"i")], Identity("ada!", "i")),
+        ([ADA], [(V2_ISSUER, utf8("i" * 127))], Identity("ada@example.com", "i" * 127)),
+        ([ADA], [(V2_ISSUER, utf8("i" * 128))], Identity("ada@example.com", "i" * 128)),
+        ([ADA], [(V2_ISSUER, utf8("i" * 300))], Identity("ada@example.com", "i" * 300)),
+        ([ADA], [(V1_ISSUER, b"https://i"), (V2_ISSUER, utf8("https://j"))], None),
+        ([ADA], [], None),
+        ([ADA, x509.RFC822Name("bob@example.com")], [(V1_ISSUER, b"i")], None),
+        ([ADA, x509.DNSName("example.com")], [(V1_ISSUER, b"i")], None),
+        ([x509.DNSName("example.com")], [(V1_ISSUER, b"i")], None),
+        ([ADA], [(V2_ISSUER, b"\x0c\x81\x01i")], None),
+        ([ADA], [(V2_ISSUER, b"\x13\x01i")], None),
+        ([ADA], [(V2_ISSUER, utf8("i") + b"j")], None),
+        ([ADA], [(V2_ISSUER, utf8("i" * 2_001))], None),
+    ],
+    ids=[str(number) for number in range(16)],
+)
+def test_a_certificate_names_one_identity_and_one_issuer(
+    names: list[x509.GeneralName], issuers: list[tuple[str, bytes]], expected: Identity | None
+) -> None:
+    found = certificate(names, *issuers)
+    if expected is not None:
+        assert identity_of(found) == expected
+        return
+    with pytest.raises(NotVerified):
+        identity_of(found)
+
+
+def test_a_key_of_another_kind_verifies_nothing() -> None:
+    for message_bytes, sha256 in ((b"m", None), (None, b"0" * 32)):
+        assert not verify_attested(b"\x30\x00", b"s", message=message_bytes, sha256=sha256)
 
 
 def rekor_cases() -> Iterator[Any]:
