@@ -138,7 +138,7 @@ def _read_bundle(bundle: "_Bundle") -> Attestation:
 def _certified(material: "_Material") -> bool:
     """Whether the bundle brings a certificate rather than a key's hint."""
     place = "/verificationMaterial"
-    chain = material.x509_certificate_chain
+    chain = material.chain
     given = [one for one in (material.certificate, chain, material.public_key) if one is not None]
     if len(given) != 1:
         raise malformed("it has other than one certificate, chain or public key", place)
@@ -146,8 +146,8 @@ def _certified(material: "_Material") -> bool:
         raise malformed(f"a chain has 1 to {MAX_CERTIFICATES} certificates", place)
     if len(material.tlog_entries) > MAX_LOG_ENTRIES:
         raise malformed(f"it has more than {MAX_LOG_ENTRIES} entries of logs", place)
-    stamps = material.timestamp_verification_data
-    if stamps is not None and len(stamps.rfc3161_timestamps) > MAX_TIMESTAMPS:
+    stamps = material.timestamps
+    if stamps is not None and len(stamps.stamps) > MAX_TIMESTAMPS:
         raise malformed(f"it has more than {MAX_TIMESTAMPS} timestamps", place)
     return material.public_key is None
 
@@ -218,7 +218,7 @@ class _Signature(msgspec.Struct, frozen=True):
 class _Envelope(msgspec.Struct, frozen=True, rename="camel"):
     payload: str
     payload_type: str
-    signatures: list[_Signature]
+    signatures: tuple[_Signature, ...]
 
 
 class _Digest(msgspec.Struct, frozen=True):
@@ -236,25 +236,32 @@ class _Certificate(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Chain(msgspec.Struct, frozen=True):
-    certificates: list[_Certificate]
+    certificates: tuple[_Certificate, ...]
 
 
 class _PublicKey(msgspec.Struct, frozen=True):
     hint: str = ""
 
 
-class _Timestamps(msgspec.Struct, frozen=True):
-    rfc3161_timestamps: list[dict[str, object]] = msgspec.field(
-        name="rfc3161Timestamps", default_factory=list
-    )
+class _Timestamps(msgspec.Struct, frozen=True, rename={"stamps": "rfc3161Timestamps"}):
+    stamps: tuple[dict[str, object], ...] = ()
 
 
-class _Material(msgspec.Struct, frozen=True, rename="camel"):
+class _Material(
+    msgspec.Struct,
+    frozen=True,
+    rename={
+        "chain": "x509CertificateChain",
+        "public_key": "publicKey",
+        "tlog_entries": "tlogEntries",
+        "timestamps": "timestampVerificationData",
+    },
+):
     certificate: _Certificate | None = None
-    x509_certificate_chain: _Chain | None = msgspec.field(name="x509CertificateChain", default=None)
+    chain: _Chain | None = None
     public_key: _PublicKey | None = None
-    tlog_entries: list[dict[str, object]] = []
-    timestamp_verification_data: _Timestamps | None = None
+    tlog_entries: tuple[dict[str, object], ...] = ()
+    timestamps: _Timestamps | None = None
 
 
 class _Bundle(msgspec.Struct, frozen=True, rename="camel"):

@@ -83,8 +83,10 @@ class _Subject(msgspec.Struct, frozen=True):
     name: str | None = None
 
 
-class _Statement(msgspec.Struct, frozen=True, rename="camel"):
-    type: str = msgspec.field(name="_type")
-    subject: list[_Subject]
+class _Statement(
+    msgspec.Struct, frozen=True, rename={"type": "_type", "predicate_type": "predicateType"}
+):
+    type: str
+    subject: tuple[_Subject, ...]
     predicate_type: str
     predicate: dict[str, object] | None = None
