@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 from psycopg_pool import ConnectionPool
 
@@ -44,6 +45,7 @@ from app.signing_key import Signers, open_seal_signer, open_signer
 from app.witness_follower import WitnessFollower
 from app.witness_setting import read_policy
 from app.witnesses import Witnesses, WitnessRounds
+from domain.attestation_trust import IdentityVerifier
 from domain.dsse import DsseSigner
 from domain.errors import Conflict
 from domain.signed_note import Signer
@@ -157,6 +159,19 @@ def open_contents(
         )
 
 
+def open_identities(settings: Settings) -> IdentityVerifier | None:
+    """What checks the certificates of attestations; None when the settings name no trusted root.
+
+    Raises:
+        Unavailable: `trusted-root-unusable`.
+    """
+    if settings.deedbook_sigstore_trusted_root is None:
+        return None
+    from adapters.sigstore_identity import open_trusted_root  # noqa: PLC0415 - slow, and seldom needed
+
+    return open_trusted_root(Path(settings.deedbook_sigstore_trusted_root).expanduser())
+
+
 @contextmanager
 def open_ledger(
     settings: Settings,
@@ -187,7 +202,7 @@ def open_ledger(
     Raises:
         Conflict: `signing-key-mismatch`.
         Forbidden: `signing-key-exposed`.
-        Unavailable: `signing-key-unusable`, `database-unavailable`.
+        Unavailable: `signing-key-unusable`, `trusted-root-unusable`, `database-unavailable`.
         Malformed: `invalid-parameter`, `witness-policy-malformed`.
     """
     with ExitStack() as closing:
@@ -220,6 +235,7 @@ def open_ledger(
                 client = closing.enter_context(WitnessClient())
                 rounds = WitnessRounds(cosigned, checkpoints, policy, client, clock)
                 closing.enter_context(WitnessFollower(rounds, signal, clock, time.monotonic))
+        identities = open_identities(settings)
         yield Ledger(
             log=log,
             views=PostgresViews(pool),
@@ -234,6 +250,7 @@ def open_ledger(
             tokens=PostgresTokens(pool, random_bytes=random_bytes, now=clock),
             schema=SchemaState(pool),
             signal=signal,
+            identities=identities,
             new_id=ids,
             monotonic=time.monotonic,
         )

@@ -197,6 +197,21 @@ class Client:
         )
         return digest
 
+    def post_content(
+        self,
+        path: str,
+        content: bytes,
+        media_type: str,
+        answer: type[Answer],
+        *,
+        headers: Mapping[str, str],
+    ) -> Answer:
+        """Send bytes as they are, with a key in the headers that makes a repeat harmless."""
+        response = self._send(
+            "POST", path, content=content, headers={"Content-Type": media_type, **headers}
+        )
+        return self._decode(response, answer)
+
     def post_file(self, path: str, file: BinaryIO, media_type: str, answer: type[Answer]) -> Answer:
         """Send a file's bytes, in pieces."""
         size = file.seek(0, os.SEEK_END)

@@ -22,6 +22,7 @@ from domain.events import (
     MAX_ACTOR_CHARACTERS,
     PROJECT_EVENTS,
     ArtifactWritten,
+    AttestationRecorded,
     Content,
     EventData,
     PolicyChanged,
@@ -135,7 +136,7 @@ def _sha256(content: bytes) -> bytes:
     return hashlib.sha256(content).digest()
 
 
-def check_stream(name: str, pointer: str) -> Stream:
+def check_stream(name: str, pointer: str | None) -> Stream:
     """What a stream's name says; a bad part of it is the whole name's fault to a caller."""
     try:
         return parse_stream(name)
@@ -174,6 +175,13 @@ def _check_place(stream: Stream, name: str, data: EventData) -> None:
         raise Invalid(
             "validation-failed",
             "A policy is changed by PATCH /v1/projects/{project}/policy, by an administrator.",
+            pointer="/type",
+        )
+    if isinstance(data, AttestationRecorded):
+        raise Invalid(
+            "validation-failed",
+            "An attestation is recorded by POST /v1/projects/{project}/runs/{run}/attestations: "
+            "the ledger itself says what is in it and whether it holds.",
             pointer="/type",
         )
     if isinstance(data, ArtifactWritten):

@@ -9,6 +9,7 @@ from functools import partial
 
 import msgspec
 
+from adapters.attestation_key import verify_attested
 from adapters.commit_signal import CommitSignal
 from adapters.postgres_blobs import PostgresBlobs
 from adapters.postgres_events import PostgresEvents
@@ -32,10 +33,13 @@ from app.seals import Seals
 from app.secret_door import PolicyOf, refuse, screen_content, screen_name, screen_value
 from app.witnesses import Witnesses
 from domain import artifact, canonical, run
+from domain.approval_signature import demand, look_at
+from domain.attestation_trust import IdentityVerifier
 from domain.citation import Citation
 from domain.digest import digest_of, format_digest, parse_digest
 from domain.errors import DeedbookError, Invalid, NotFound, StaleVersion, TooLarge
 from domain.events import (
+    ApprovalRecorded,
     ArtifactWritten,
     Content,
     EventData,
@@ -91,6 +95,7 @@ class Ledger:
     """One ledger, open: its log, its views and its exports.
 
     Args:
+        identities: Checks certificates of attestations; None: the operator gave no trusted root.
         new_id: Gives a random UUID; the only randomness here.
         monotonic: Gives seconds for deadlines.
     """
@@ -111,6 +116,7 @@ class Ledger:
         tokens: PostgresTokens,
         schema: SchemaState,
         signal: CommitSignal,
+        identities: IdentityVerifier | None,
         new_id: Callable[[], str],
         monotonic: Callable[[], float],
     ) -> None:
@@ -127,6 +133,7 @@ class Ledger:
         self.tokens = tokens
         self.schema = schema
         self.signal = signal
+        self.identities = identities
         self.new_id = new_id
         self._monotonic = monotonic
 
@@ -204,9 +211,21 @@ class Ledger:
         versions = dict(preconditions or {})
         for name in versions:
             check_stream(name, "/preconditions")
-        request = self._request(project, checked, actor, versions, key)
+        return self.append_checked(project, checked, actor=actor, preconditions=versions, key=key)
+
+    def append_checked(
+        self,
+        project: str,
+        checked: Sequence[Checked],
+        *,
+        actor: str,
+        preconditions: Mapping[str, int],
+        key: RequestKey | None = None,
+    ) -> Receipt:
+        """Record events that were held to the door's rules; else like `append`."""
+        request = self._request(project, checked, actor, preconditions, key)
         if any(isinstance(one.stream, RunStream) for one in checked):
-            receipt = self._append_to_runs(request, checked, actor, versions)
+            receipt = self._append_to_runs(request, checked, actor, preconditions)
         else:
             receipt = self.log.append(request)
         return _with_redactions(
@@ -270,7 +289,7 @@ class Ledger:
             ),
         )
         if not proposed:
-            return self._first_answer(project, request_key) or Receipt(entries=())
+            return self.first_answer(project, request_key) or Receipt(entries=())
         data = msgspec.to_builtins(proposed[0])
         if not isinstance(content, Uploaded):
             # The door says what they are, once it has looked for secrets.
@@ -319,7 +338,7 @@ class Ledger:
             f"Version {version} of {kind} {key} was written without an original.",
         )
 
-    def _first_answer(self, project: str, key: RequestKey | None) -> Receipt | None:
+    def first_answer(self, project: str, key: RequestKey | None) -> Receipt | None:
         """What a repeat is told: it may itself have written what is the latest version now."""
         if key is None:
             return None
@@ -385,6 +404,11 @@ class Ledger:
                     expected.setdefault(one.name, state.version)
                     decide = partial(_decide, state, one.data, actor, policy)
                     event = pointed(f"/events/{index}", decide)
+                    if isinstance(event, ApprovalRecorded) and policy.signed_approvals:
+                        check = partial(
+                            self._demand, request.project, one.stream, state, event, policy
+                        )
+                        pointed(f"/events/{index}/data", check)
                     states[one.name] = run.evolve(state, event, actor)
             try:
                 return self.log.append(
@@ -394,6 +418,28 @@ class Ledger:
                 if stale.members.get("stream") in preconditions or attempt == APPEND_ATTEMPTS - 1:
                     raise
         raise AssertionError
+
+    def _demand(
+        self,
+        project: str,
+        stream: RunStream,
+        state: run.RunState,
+        event: ApprovalRecorded,
+        policy: Policy,
+    ) -> None:
+        """Hold a decision to the policy's demand that approvers sign."""
+        name = event.approval or ""
+        known = state.approvals.get(name)
+        found = look_at(
+            event,
+            origin=self.log.head(project).origin,
+            run=stream.run_id,
+            approval=name,
+            scope=event.scope or (known.scope if known is not None else ""),
+            keys=policy.approver_keys,
+            verify=verify_attested,
+        )
+        demand(policy, event, found)
 
     def policy(self, project: str, at: int | None = None) -> tuple[int, Policy]:
         """The version of the stream `project`, and the policy that it tells at a position."""
@@ -418,7 +464,7 @@ class Ledger:
         version, present = self.policy(project)
         proposed = decide_policy(present, change)
         if not proposed:
-            return self._first_answer(project, key) or Receipt(entries=())
+            return self.first_answer(project, key) or Receipt(entries=())
         request = self._request(
             project,
             [self._checked("project", proposed[0], refuse)],

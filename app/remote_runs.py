@@ -9,14 +9,25 @@ import msgspec
 from app.cli.randomness import new_id
 from app.client import Client, segment
 from app.remote_artifacts import artifact_path, versions_path
-from app.remote_events import Appended, append
+from app.remote_events import Appended, AppendedEvent, append
+from domain.attestation import MEDIA_TYPE
 from domain.digest import digest_of
 from domain.errors import DeedbookError, NotFound, Unavailable
-from domain.events import ArtifactVersionName, Content, EventData, parse
+from domain.events import (
+    ApproverKey,
+    ArtifactVersionName,
+    AttestationIdentity,
+    AttestationKey,
+    AttestationRecorded,
+    Content,
+    EventData,
+    parse,
+)
 from domain.log import STAGED_ABOVE_BYTES
 from domain.names import run_stream
 from domain.policy import Policy
 from domain.run import RunState, evolve
+from domain.ssh_signature import parse_key
 from projections.run_gates import Gates
 from projections.timeline import Timeline
 
@@ -173,6 +184,39 @@ def write_bundle(client: Client, project: str, run: str) -> WrittenBundle:
     return client.post(path, None, WrittenBundle, repeatable=True)
 
 
+class Attested(msgspec.Struct, frozen=True):
+    """Where an attestation stands, and what its event says."""
+
+    id: str
+    stream: str
+    version: int
+    position: int
+    leaf_hash: str
+    attestation: AttestationRecorded
+
+    @property
+    def appended(self) -> Appended:
+        """The same like the answer to an append."""
+        event = AppendedEvent(self.id, self.stream, self.version, self.position, self.leaf_hash)
+        return Appended([event])
+
+
+def record_attestation(client: Client, project: str, run: str, raw: bytes) -> Attested:
+    """Record a DSSE envelope or a Sigstore bundle in a run.
+
+    Raises:
+        Invalid: `attestation-malformed`, `attestation-unverified`, `secret-detected`.
+        Conflict: `invalid-transition`.
+    """
+    return client.post_content(
+        f"{run_path(project, run)}/attestations",
+        raw,
+        MEDIA_TYPE,
+        Attested,
+        headers={"Idempotency-Key": new_id()},
+    )
+
+
 def read_timeline(client: Client, project: str, run: str, at: int | None) -> Timeline:
     """What happened in a run, for a person.
 
@@ -196,6 +240,44 @@ def read_gates(
 def read_policy(client: Client, project: str, at: int | None) -> Policy:
     """What the project demands of its runs and events."""
     return client.get(policy_path(project), Policy, {"at": at})
+
+
+def approver_key(line: str) -> ApproverKey:
+    """The key in a file such as `id_ed25519.pub`; its comment is taken for the name.
+
+    Raises:
+        Invalid: `validation-failed`.
+    """
+    words = line.strip().split(maxsplit=2)
+    return ApproverKey(key=parse_key(line).text, name=words[2] if len(words) > 2 else "")
+
+
+def trusting(
+    present: Policy,
+    keys: Sequence[bytes],
+    identities: Sequence[tuple[str, str]],
+    predicate_types: Sequence[str],
+) -> dict[str, object]:
+    """The change by which a policy trusts further keys and identities for attestations.
+
+    Args:
+        present: The policy to add to.
+        keys: Files with public keys, PEM.
+        identities: Pairs of identity and issuer.
+        predicate_types: The kinds of claims for which they are trusted; none: for all.
+    """
+    kinds = tuple(predicate_types)
+    added = [
+        AttestationKey(spki=key.decode("ascii", "replace"), predicate_types=kinds) for key in keys
+    ]
+    named = [
+        AttestationIdentity(identity=identity, issuer=issuer, predicate_types=kinds)
+        for identity, issuer in identities
+    ]
+    return {
+        "attestation_keys": [*present.attestation_keys, *added],
+        "attestation_identities": [*present.attestation_identities, *named],
+    }
 
 
 def change_policy(client: Client, project: str, changes: Mapping[str, object]) -> Policy:

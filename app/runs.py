@@ -5,11 +5,13 @@ from functools import partial
 
 import msgspec
 
+from adapters.attestation_key import verify_attested
 from app.ledger import Ledger
+from domain.approval_signature import SignedApproval, look_at
 from domain.audit_bundle import KIND
 from domain.digest import digest_of, format_digest, parse_digest
 from domain.errors import NotFound, StaleVersion
-from domain.events import Recorded, parse
+from domain.events import ApprovalRecorded, Recorded, parse
 from domain.names import run_stream
 from domain.policy import Policy, evolve
 from projections.audit_bundle import audit_bundle
@@ -39,7 +41,21 @@ def timeline(ledger: Ledger, project: str, run: str, at: int | None = None) -> T
         NotFound: `project-not-found`, `run-not-found`, `position-in-the-future`.
     """
     position = ledger.position(project, at)
-    fold = TimelineFold()
+    origin = ledger.log.head(project).origin
+    _, policy = ledger.policy(project, position)
+
+    def vouched(data: ApprovalRecorded, approval: str, scope: str) -> SignedApproval:
+        return look_at(
+            data,
+            origin=origin,
+            run=run,
+            approval=approval,
+            scope=scope,
+            keys=policy.approver_keys,
+            verify=verify_attested,
+        )
+
+    fold = TimelineFold(vouched)
     for event in _events(ledger, project, run, position):
         fold.event(event)
     digests = tuple(sorted(parse_digest(text) for text in fold.digests))

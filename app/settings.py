@@ -34,6 +34,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         deedbook_seal_key: The same of the key with which exports are sealed; unset: `keys/seal.key`.
         deedbook_witness_policy: A file that names the witnesses of checkpoints (C2SP tlog-policy); unset:
             nobody is asked.
+        deedbook_sigstore_trusted_root: A file, Sigstore's `trusted_root.json`, by which certificates of
+            attestations are checked; unset: no certificate is.
         deedbook_listen: Address to serve on.
         deedbook_port: Port to serve on; 0: any free one.
         deedbook_access_log: Write a line for every request, on standard error.
@@ -58,6 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     deedbook_log_key: str | None = None
     deedbook_seal_key: str | None = None
     deedbook_witness_policy: str | None = None
+    deedbook_sigstore_trusted_root: str | None = None
     deedbook_listen: str = "127.0.0.1"
     deedbook_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8000
     deedbook_access_log: bool = False

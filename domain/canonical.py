@@ -30,6 +30,10 @@ def _refuse_float(text: str) -> NoReturn:
     raise _FloatFound(text[:40])
 
 
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(text)  # NaN and Infinity are no JSON
+
+
 def _refuse_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
@@ -46,6 +50,9 @@ _DECODER = json.JSONDecoder(
     parse_float=_refuse_float,
     parse_constant=_refuse_float,
 )
+_FOREIGN_DECODER = json.JSONDecoder(
+    object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant
+)
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
 
@@ -56,30 +63,32 @@ def read(raw: bytes) -> object:
         Malformed: `malformed-json` (not JSON, not UTF-8, a member name twice) or `json-too-deep`.
         Invalid: `float-not-allowed`, `nul-character` or `validation-failed`, with a pointer.
     """
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise Malformed(
-            "malformed-json", f"The JSON is not UTF-8: bad byte at offset {error.start}."
-        ) from None
-    try:
-        value = _DECODER.decode(text)
-    except _FloatFound as error:
-        raise Invalid(
-            "float-not-allowed",
-            f"The number {error} is not an integer; write fractions as strings.",
-        ) from None
-    except _DuplicateFound as error:
-        raise Malformed(
-            "malformed-json", f"The member {str(error)[:80]!r} occurs twice in one object."
-        ) from None
-    except RecursionError:
-        raise _too_deep() from None
-    except ValueError as error:
-        detail = str(error)[:120] if isinstance(error, json.JSONDecodeError) else "bad number"
-        raise Malformed("malformed-json", f"The body is not valid JSON: {detail}.") from None
+    value = _decoded(raw, _DECODER)
     check(value)
     return value
+
+
+def read_foreign(raw: bytes) -> object:
+    """Decode JSON that others made and that is kept as it is, such as a signed statement.
+
+    It may have fractions and names of any script. A member twice, of which one reader takes the first
+    and another the last, it may not.
+
+    Raises:
+        Malformed: `malformed-json` or `json-too-deep`.
+    """
+    value = _decoded(raw, _FOREIGN_DECODER)
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return value
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    raise _too_deep()
 
 
 def check(value: object, pointer: str = "", depth: int = 0) -> None:
@@ -122,6 +131,31 @@ def check(value: object, pointer: str = "", depth: int = 0) -> None:
 def write(value: object) -> bytes:
     """The canonical form (RFC 8785) of a checked value, or of a struct made of such values."""
     return _ENCODER.encode(value)
+
+
+def _decoded(raw: bytes, decoder: json.JSONDecoder) -> object:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Malformed(
+            "malformed-json", f"The JSON is not UTF-8: bad byte at offset {error.start}."
+        ) from None
+    try:
+        return decoder.decode(text)
+    except _FloatFound as error:
+        raise Invalid(
+            "float-not-allowed",
+            f"The number {error} is not an integer; write fractions as strings.",
+        ) from None
+    except _DuplicateFound as error:
+        raise Malformed(
+            "malformed-json", f"The member {str(error)[:80]!r} occurs twice in one object."
+        ) from None
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError as error:
+        detail = str(error)[:120] if isinstance(error, json.JSONDecodeError) else "bad number"
+        raise Malformed("malformed-json", f"The body is not valid JSON: {detail}.") from None
 
 
 def _check_text(text: str, pointer: str) -> None:

@@ -99,6 +99,46 @@ class RecordErased(EventData, frozen=True):
     record_version: int
     digest: str
     reason: str
+AttestationReason = Literal[
+    "no-policy", "no-match", "not-allowed", "no-trusted-root", "signature-wrong"
+]
+"""Why nobody trusted has signed an attestation."""
+
+
+class AttestationKey(EventData, frozen=True):
+    """A key whose signature makes an attestation trusted (`domain.attestation_trust`).
+
+    Attributes:
+        spki: SubjectPublicKeyInfo in base64: P-256 or Ed25519.
+        name: Whose it is, for people.
+        predicate_types: The kinds of claims for which it is trusted; none: for all.
+    """
+
+    spki: str
+    name: str = ""
+    predicate_types: tuple[str, ...] = ()
+
+
+class AttestationIdentity(EventData, frozen=True):
+    """Somebody whose certificate makes an attestation trusted.
+
+    Attributes:
+        identity: As certificates have it (the SAN), such as an address or a workflow's; with `/*` or
+            `@*` at the end, whatever goes on from there.
+        issuer: The OIDC issuer that vouches for it.
+        predicate_types: The kinds of claims for which they are trusted; none: for all.
+    """
+
+    identity: str
+    issuer: str
+    predicate_types: tuple[str, ...] = ()
+
+
+class ApproverKey(EventData, frozen=True):
+    """The SSH key of somebody whose signature makes an approval their own word; `key` without a comment."""
+
+    key: str
+    name: str = ""
 
 
 class PolicyChanged(EventData, frozen=True):
@@ -110,6 +150,10 @@ class PolicyChanged(EventData, frozen=True):
         production: The environments to which a deployment must be backed by a side effect.
         secrets: What becomes of an event in which a secret is found.
         allowed_secrets: Fingerprints of findings that a person has judged to be none.
+        attestations: What becomes of an attestation that nobody trusted has signed.
+        attestation_keys: Keys that are trusted for attestations; all of them.
+        attestation_identities: Identities that are; all of them.
+        signed_approvals: An approval must be signed by one of `approver_keys`; all of them.
     """
 
     guarded_scopes: tuple[str, ...] | None = None
@@ -117,6 +161,11 @@ class PolicyChanged(EventData, frozen=True):
     production: tuple[str, ...] | None = None
     secrets: Literal["refuse", "replace"] | None = None
     allowed_secrets: tuple[str, ...] | None = None
+    attestations: Literal["record", "require"] | None = None
+    attestation_keys: tuple[AttestationKey, ...] | None = None
+    attestation_identities: tuple[AttestationIdentity, ...] | None = None
+    signed_approvals: bool | None = None
+    approver_keys: tuple[ApproverKey, ...] | None = None
 
 
 class Resource(EventData, frozen=True):
@@ -264,6 +313,52 @@ class TranscriptRecorded(EventData, frozen=True):
     step: str | None = None
 
 
+class AttestedSubject(EventData, frozen=True):
+    """What an attestation is about: digests such as `sha256:…` or `gitCommit:…`, any of which names it."""
+
+    digests: tuple[str, ...]
+    name: str = ""
+
+
+class AttestationSigner(EventData, frozen=True):
+    """Who signed an attestation: a key of the policy by its digest, or an identity and its issuer."""
+
+    key: str | None = None
+    identity: str | None = None
+    issuer: str | None = None
+
+
+class AttestationRecorded(EventData, frozen=True):
+    """An attestation by others arrived, and what came of checking its signature then.
+
+    The ledger takes all of this from the content's bytes and from its policy; no caller says it.
+
+    Attributes:
+        content: The DSSE envelope or the Sigstore bundle, as it came.
+        verified: Somebody whom the policy trusted signed it; `signers` are they.
+        reason: Why it is not verified, in a word; `detail` for people.
+        policy_version: The version of the stream `project` whose policy was asked.
+        trusted_root: The digest of the Sigstore trusted root by which an identity was checked.
+        predicate_type: What kind of claim it is; none for a file's signature.
+        subjects: What it is about: the first of them, if there are many.
+        subject_count: How many there are.
+        key_hints: How the envelope calls the keys; that proves nothing.
+    """
+
+    content: Content
+    format: Literal["dsse", "sigstore"]
+    verified: bool
+    policy_version: int
+    subject_count: int
+    subjects: tuple[AttestedSubject, ...]
+    predicate_type: str | None = None
+    signers: tuple[AttestationSigner, ...] = ()
+    reason: AttestationReason | None = None
+    detail: str = ""
+    trusted_root: str | None = None
+    key_hints: tuple[str, ...] = ()
+
+
 class ApprovalRequested(EventData, frozen=True):
     """Somebody is asked to allow something; with `effect`, that one side effect only."""
 
@@ -351,6 +446,7 @@ RUN_EVENTS: tuple[type[EventData], ...] = (
     PatchSetRecorded,
     VerificationRecorded,
     TranscriptRecorded,
+    AttestationRecorded,
     ApprovalRequested,
     ApprovalRecorded,
     SideEffectIntended,

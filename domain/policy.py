@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from domain.events import EventData, PolicyChanged
+from domain.events import ApproverKey, AttestationIdentity, AttestationKey, EventData, PolicyChanged
 
 ALL_BELOW = ".*"
 
@@ -20,6 +20,10 @@ class Policy(msgspec.Struct, frozen=True):
         production: A deployment to one of these environments must be backed by a side effect.
         secrets: An event with a secret in it is refused, or recorded with a replacement.
         allowed_secrets: Fingerprints (`sha256:…`) of what looks like a secret and is none.
+        attestations: One that nobody trusted has signed is recorded as such, or refused.
+        attestation_keys: Whose signatures are trusted.
+        attestation_identities: Whose certificates are.
+        signed_approvals: An approval counts when one of `approver_keys` has signed it.
     """
 
     guarded_scopes: tuple[str, ...] = (
@@ -33,6 +37,11 @@ class Policy(msgspec.Struct, frozen=True):
     production: tuple[str, ...] = ("production",)
     secrets: Literal["refuse", "replace"] = "refuse"
     allowed_secrets: tuple[str, ...] = ()
+    attestations: Literal["record", "require"] = "record"
+    attestation_keys: tuple[AttestationKey, ...] = ()
+    attestation_identities: tuple[AttestationIdentity, ...] = ()
+    signed_approvals: bool = False
+    approver_keys: tuple[ApproverKey, ...] = ()
 
     def guards(self, scope: str) -> bool:
         """Whether a side effect in this scope needs an approval."""

@@ -14,6 +14,7 @@ from domain.digest import parse_digest
 from domain.events import (
     ApprovalRecorded,
     ArtifactVersionName,
+    AttestationRecorded,
     Content,
     DeploymentRecorded,
     EventData,
@@ -37,6 +38,7 @@ WORDS: dict[type[EventData], str] = {
     PatchSetRecorded: "patchset",
     VerificationRecorded: "verification",
     TranscriptRecorded: "transcript",
+    AttestationRecorded: "attestation",
     InfrastructureRecorded: "infrastructure",
     DeploymentRecorded: "deployment",
 }
@@ -204,6 +206,8 @@ def _name(data: EventData) -> str | None:
     match data:
         case VerificationRecorded():
             return data.name
+        case AttestationRecorded():
+            return data.predicate_type
         case DeploymentRecorded():
             return data.environment
         case ApprovalRecorded():
@@ -220,6 +224,8 @@ def _outcome(data: EventData) -> str | None:
     match data:
         case VerificationRecorded():
             return data.result
+        case AttestationRecorded():
+            return "verified" if data.verified else "unverified"
         case ApprovalRecorded():
             return data.decision
         case RunFinished() | SideEffectFinished() | DeploymentRecorded() | StepFinished():

@@ -69,7 +69,7 @@ def gates_of(
         _state(shown),
         _steps(shown),
         _verification(shown, commit),
-        _approvals(shown, without_approval),
+        _approvals(shown, without_approval, policy),
         _effects(shown),
         _deployments(shown, policy),
         _contents(shown),
@@ -110,15 +110,24 @@ def _verification(shown: Timeline, commit: str | None) -> Gate:
     )
 
 
-def _approvals(shown: Timeline, without_approval: Sequence[str]) -> Gate:
+def _approvals(shown: Timeline, without_approval: Sequence[str], policy: Policy) -> Gate:
     wrong = [one.rstrip(".") for one in without_approval]
     wrong += [
         f"approval {one.approval} for {one.scope} is not decided"
         for one in shown.approvals
         if one.decision is None
     ]
-    granted = sum(one.decision == "approved" for one in shown.approvals)
-    return _gate("approvals", wrong, f"{granted} granted; no guarded side effect lacks one.")
+    granted = [one for one in shown.approvals if one.decision == "approved"]
+    unsigned = [one for one in granted if one.evidence != "signed"]
+    if policy.signed_approvals:
+        wrong += [
+            f"approval {one.approval} for {one.scope} must be signed, and is {one.vouched}"
+            for one in unsigned
+        ]
+    word = f", {len(unsigned)} of them only recorded by the ledger" if unsigned else ""
+    return _gate(
+        "approvals", wrong, f"{len(granted)} granted{word}; no guarded side effect lacks one."
+    )
 
 
 def _effects(shown: Timeline) -> Gate:

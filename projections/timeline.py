@@ -3,15 +3,19 @@
 A pure fold of the run's events. Whether a content is held is not in the events: the caller says so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Literal
 
 import msgspec
 
+from domain.approval_signature import Evidence, SignedApproval
 from domain.events import (
     ApprovalRecorded,
     ApprovalRequested,
+    AttestationRecorded,
+    AttestationSigner,
+    AttestedSubject,
     DeploymentRecorded,
     EventData,
     Recorded,
@@ -89,7 +93,12 @@ class ShownCheck(msgspec.Struct, frozen=True):
 
 
 class ShownApproval(msgspec.Struct, frozen=True):
-    """An approval: asked for, decided, or both. `signed`: with a signature of the approver's own."""
+    """An approval: asked for, decided, or both.
+
+    Attributes:
+        signed: It came with a signature; `evidence` says whether that holds, and `signer` whose it is.
+        vouched: The same in words, such as `recorded by the ledger`; empty while nothing is decided.
+    """
 
     approval: str
     scope: str
@@ -102,6 +111,27 @@ class ShownApproval(msgspec.Struct, frozen=True):
     approver: str | None = None
     reason: str = ""
     signed: bool = False
+    evidence: Evidence = "ledger"
+    signer: str | None = None
+    vouched: str = ""
+
+
+class ShownAttestation(msgspec.Struct, frozen=True):
+    """An attestation by others; `verified`: when it came, somebody whom the policy trusted had signed it.
+
+    `signed_by` are keys by their digest, and identities with the issuer that vouched for them.
+    """
+
+    predicate_type: str | None
+    subjects: tuple[AttestedSubject, ...]
+    subject_count: int
+    verified: bool
+    position: int
+    actor: str
+    digest: str
+    signed_by: tuple[AttestationSigner, ...] = ()
+    reason: str | None = None
+    detail: str = ""
 
 
 class ShownEffect(msgspec.Struct, frozen=True):
@@ -171,16 +201,30 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[ShownStep, ...]
     checks: tuple[ShownCheck, ...]
     approvals: tuple[ShownApproval, ...]
+    attestations: tuple[ShownAttestation, ...] = ()
     effects: tuple[ShownEffect, ...]
     deployments: tuple[ShownDeployment, ...]
     items: tuple[Item, ...]
     items_cut: bool
 
 
-class TimelineFold:
-    """Folds a run's events, in order, into what a timeline shows."""
+LookAt = Callable[[ApprovalRecorded, str, str], SignedApproval]
 
-    def __init__(self) -> None:
+
+def unchecked(data: ApprovalRecorded, _approval: str, _scope: str) -> SignedApproval:
+    """What is known of a decision where no signature is checked."""
+    return SignedApproval("ledger" if data.signature is None else "unchecked")
+
+
+class TimelineFold:
+    """Folds a run's events, in order, into what a timeline shows.
+
+    Args:
+        look_at: Says what vouches for a decision on an approval of this id and scope.
+    """
+
+    def __init__(self, look_at: LookAt = unchecked) -> None:
+        self._look_at = look_at
         self.digests: set[str] = set()
         self._state = RunState()
         self._first: Recorded | None = None
@@ -191,6 +235,7 @@ class TimelineFold:
         self._steps: dict[str, ShownStep] = {}
         self._checks: list[ShownCheck] = []
         self._approvals: dict[str, ShownApproval] = {}
+        self._attestations: list[ShownAttestation] = []
         self._effects: dict[str, ShownEffect] = {}
         self._deployments: list[ShownDeployment] = []
         self._events: list[Recorded] = []
@@ -217,6 +262,8 @@ class TimelineFold:
                 self._check(event.position, data)
             case ApprovalRequested() | ApprovalRecorded() as data:
                 self._approval(event, data)
+            case AttestationRecorded() as data:
+                self._attestations.append(_attestation(event, data))
             case SideEffectIntended() | SideEffectFinished() as data:
                 self._effect(event, data)
             case DeploymentRecorded() as data:
@@ -260,6 +307,7 @@ class TimelineFold:
             steps=tuple(self._steps.values()),
             checks=tuple(self._checks),
             approvals=tuple(self._approvals.values()),
+            attestations=tuple(self._attestations),
             effects=tuple(self._effects.values()),
             deployments=tuple(self._deployments),
             items=tuple(_item(event, held, erased) for event in self._events),
@@ -304,6 +352,7 @@ class TimelineFold:
             return
         name = data.approval or f"#{event.version}"
         known = self._approvals.get(name) or ShownApproval(name, data.scope or "", event.position)
+        found = self._look_at(data, name, known.scope)
         self._approvals[name] = msgspec.structs.replace(
             known,
             decision=data.decision,
@@ -311,6 +360,9 @@ class TimelineFold:
             approver=data.approver,
             reason=data.reason,
             signed=data.signature is not None,
+            evidence=found.evidence,
+            signer=found.signer,
+            vouched=found.text,
         )
 
     def _effect(self, event: Recorded, data: SideEffectIntended | SideEffectFinished) -> None:
@@ -345,6 +397,8 @@ def tone_of(data: EventData) -> Tone:
             return _TONES[word]
         case TranscriptRecorded(exit_code=code):
             return "neutral" if code == 0 else "bad"
+        case AttestationRecorded(verified=verified):
+            return "good" if verified else "warn"
         case RunPaused() | ApprovalRequested() | SideEffectIntended():
             return "warn"
         case _:
@@ -371,6 +425,21 @@ def _item(event: Recorded, held: AbstractSet[str], erased: AbstractSet[str]) -> 
             )
             for place, content in named_contents(event.data)
         ),
+    )
+
+
+def _attestation(event: Recorded, data: AttestationRecorded) -> ShownAttestation:
+    return ShownAttestation(
+        predicate_type=data.predicate_type,
+        subjects=data.subjects,
+        subject_count=data.subject_count,
+        verified=data.verified,
+        position=event.position,
+        actor=event.actor,
+        digest=data.content.digest,
+        signed_by=data.signers,
+        reason=data.reason,
+        detail=data.detail,
     )
 
 

@@ -5,6 +5,7 @@ from domain.events import (
     ApprovalRequested,
     ArtifactErased,
     ArtifactWritten,
+    AttestationRecorded,
     DeploymentRecorded,
     EventData,
     InfrastructureRecorded,
@@ -85,6 +86,10 @@ def _what(data: EventData) -> str:
             return f"verification {named} {result}".replace("  ", " ")
         case TranscriptRecorded(command=command, exit_code=code):
             return f"ran {' '.join(command)}, exit code {code}"
+        case AttestationRecorded(predicate_type=kind, subject_count=count):
+            claim = f"attestation {kind}" if kind else "signature of a file"
+            about = f" of {count} subjects" if count > 1 else ""
+            return f"{claim}{about}: {attested_by(data)}"
         case ApprovalRequested(scope=scope, intent=intent):
             return f"asked to approve {scope}: {intent}"
         case ApprovalRecorded(decision=decision, reason=reason):
@@ -103,6 +108,14 @@ def _what(data: EventData) -> str:
             return f"{verb} {commit[:12]} to {environment}: {outcome}{instead}"
         case _:
             raise AssertionError(type(data).__name__)
+
+
+def attested_by(data: AttestationRecorded) -> str:
+    """Who signed an attestation, as far as it was verified when it came."""
+    if not data.verified:
+        return f"not verified, {(data.reason or 'no-policy').replace('-', ' ')}"
+    names = [one.identity if one.key is None else f"key {one.key[:19]}…" for one in data.signers]
+    return f"verified, signed by {', '.join(name or '' for name in names)}"
 
 
 def _set(data: PolicyChanged, name: str) -> bool:

@@ -11,15 +11,20 @@ behind headers that are made again, and of the tail that was found to belong the
 import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import msgspec
 
+from domain.attestation import MAX_ATTESTATION_BYTES
+from domain.attestation_record import follows_from
 from domain.digest import format_digest, parse_digest
 from domain.errors import Damaged, DeedbookError, Invalid
 from domain.events import (
     MAX_LINE_BYTES,
+    AttestationRecorded,
     EventData,
+    Recorded,
     parse,
 )
 from domain.merkle import leaf_hash
@@ -108,6 +113,7 @@ class _Verification:
         self._events = Measure()
         self._leaves = Measure()
         self._whole = hashlib.sha256()
+        self._attested: dict[bytes, list[Recorded]] = {}
 
     def run(self) -> Report:
         findings = self._findings
@@ -294,6 +300,7 @@ class _Verification:
                         f"{place}: position {recorded.position} stands where {number} belongs",
                     )
                 order.take(recorded, place)
+                self._note_attestation(recorded)
             fold.leaf(leaf_hash(line))
             self._anchors.note(fold)
         if fold.size != tree.size:
@@ -329,6 +336,7 @@ class _Verification:
             if not selection.takes(recorded.stream):
                 findings.fail("events", f"{place}: its stream does not belong into this scope")
             order.take(recorded, place)
+            self._note_attestation(recorded)
             while fold.size < recorded.position:
                 found = next(given, None)
                 if found is None:
@@ -348,6 +356,13 @@ class _Verification:
             findings.fail(
                 "leaves", f"{lists.LEAVES_PATH} has {fold.size} lines, {tree.size} belong there"
             )
+
+    def _note_attestation(self, recorded: Recorded) -> None:
+        """Its event says what follows from its content, so that is derived again below."""
+        if isinstance(recorded.data, AttestationRecorded):
+            digest = recorded.data.content.digest
+            with suppress(Invalid):  # a digest that is none was named already
+                self._attested.setdefault(parse_digest(digest), []).append(recorded)
 
     def _lines(
         self, entry: ArchiveEntry, measure: Measure | None = None
@@ -483,6 +498,8 @@ class _Verification:
 
     def _compare(self, entry: ArchiveEntry, sha256: bytes, member: Member) -> None:
         if sha256 == member.sha256 and entry.size_bytes == member.size_bytes:
+            if member.source is Source.BLOB and sha256 in self._attested:
+                self._check_attested(entry, self._attested.pop(sha256))
             return
         if member.source is Source.BLOB:
             self._findings.fail(
@@ -504,6 +521,24 @@ class _Verification:
         self._findings.fail(
             "replay", f"{member.path}, byte {at}: differs from what the events give"
         )
+
+    def _check_attested(self, entry: ArchiveEntry, events: Sequence[Recorded]) -> None:
+        """Whether the events say of an attestation what its bytes say."""
+        raw = b""
+        if entry.size_bytes <= MAX_ATTESTATION_BYTES:
+            raw = b"".join(self._archive.chunks(entry))
+        for one in events:
+            assert isinstance(one.data, AttestationRecorded)
+            try:
+                follows = follows_from(one.data, raw)
+            except DeedbookError:
+                follows = False
+            if not follows:
+                self._findings.fail(
+                    "replay",
+                    f"{self._inside(entry)}: position {one.position} says of this attestation what "
+                    "is not in it",
+                )
 
     def _explain_list(self, entry: ArchiveEntry, prefix: str, digests: dict[str, bytes]) -> None:
         """Name the first line of a bag's list that is not the one that belongs there."""

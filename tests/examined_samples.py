@@ -9,6 +9,7 @@ import psycopg
 from psycopg import sql
 
 from adapters.postgres_checkpoints import Signed
+from app.attestations import record_attestation
 from app.door import EventInput
 from app.ledger import Ledger, RequestKey
 from domain.citation import Citation
@@ -16,6 +17,7 @@ from domain.errors import DeedbookError
 from domain.events import PolicyChanged
 from domain.seal import Head
 from domain.signed_note import parse_note
+from tests import attestation_samples as attested
 from tests.ledger_samples import erase_for_good, make_project
 from tests.witness_double import WitnessDouble
 
@@ -111,6 +113,9 @@ def _second_run(ledger: Ledger) -> None:
         content = b"token: none of yours\n" if kind == "TranscriptRecorded" else None
         given = EventInput(stream="run/r2", type=kind, data=data, content=content)
         ledger.append("alpha", [given], actor="agent:x")
+        if kind == "InfrastructureRecorded":
+            signed = attested.raw(attested.envelope(attested.statement(), attested.ed25519()))
+            record_attestation(ledger, "alpha", "r2", signed, actor="build:ci")
 
 
 @contextmanager

@@ -130,7 +130,7 @@ def test_who_allowed_what_and_what_it_changed_can_be_read() -> None:
         ),
     )  # fmt: skip
     text = "\n".join(line for line in shown(made))
-    granted = "✓  deploy.production  granted by token:ci in the name of Grace  asked by token:ci"
+    granted = "✓  deploy.production  granted by token:ci in the name of Grace  recorded by the ledger  asked by token:ci"
     assert granted in text
     assert "…  repo.push          not decided" in text
     assert "✓  Ship  deploy.production  by token:ci  allowed by a1" in text

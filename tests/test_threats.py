@@ -15,14 +15,18 @@ from adapters.ed25519_key import verify_signature
 from app.ledger import Ledger
 from app.signatures import SIGNATURES
 from app.verify import verify_file
+from domain.approval_signature import demand
 from domain.checkpoint import open_checkpoint
-from domain.errors import DeedbookError
+from domain.errors import Conflict, DeedbookError
+from domain.events import ApprovalRecorded
 from domain.merkle import extend, frontier_to_bytes, leaf_hash
+from domain.policy import Policy
 from domain.seal import Head
 from domain.signed_note import NoteKey
 from domain.sigstore_bundle import parse_bundle
 from domain.trust import SealKey, Trust
 from projections.bundle import Scope
+from projections.timeline import unchecked
 from projections.verify_evidence import Evidence, read_pin
 from projections.verify_report import Report
 from tests.examined_samples import tamper
@@ -290,6 +294,12 @@ def test_t13_an_export_that_brings_its_own_ledger_is_by_an_unknown_key(
 def test_t14_an_approval_that_nobody_signed_is_said_to_be_the_ledgers_word() -> None:
     page = (ROOT / "docs/concepts.md").read_text("utf-8")
     assert "`actor` is the ledger's word" in page
+    unsigned = ApprovalRecorded(decision="approved", approval="a1", scope="repo.push")
+    assert unchecked(unsigned, "a1", "repo.push").text == "recorded by the ledger"
+    # What a signature changes, and that a policy can demand one: `test_signed_approvals.py`.
+    with pytest.raises(Conflict) as caught:
+        demand(Policy(signed_approvals=True), unsigned, unchecked(unsigned, "a1", "repo.push"))
+    assert caught.value.code == "approval-unsigned"
 
 
 def test_t15_a_content_that_is_gone_needs_the_event_that_says_so() -> None:

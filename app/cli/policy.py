@@ -6,6 +6,8 @@ import click
 
 from app.cli.choices import Group, chosen
 
+MAX_KEY_BYTES = 16_384
+
 
 @click.group("policy", cls=Group)
 def policy_command() -> None:
@@ -57,6 +59,46 @@ def show_policy(at: int | None) -> None:
     help="The fingerprint of what looks like a secret and is none; added. Repeatable.",
     metavar="FINGERPRINT",
 )
+@click.option(
+    "--attestations",
+    type=click.Choice(["record", "require"]),
+    help="An attestation that nobody trusted has signed is recorded as such, or refused.",
+)
+@click.option(
+    "--trust-key",
+    "key_files",
+    multiple=True,
+    help="A file with a public key (PEM, P-256 or Ed25519) to trust for attestations; added. Repeatable.",
+    metavar="FILE",
+)
+@click.option(
+    "--trust-identity",
+    "identities",
+    type=(str, str),
+    multiple=True,
+    help="Whom to trust by a Sigstore certificate, and the OIDC issuer that vouches; added. Repeatable.",
+    metavar="IDENTITY ISSUER",
+)
+@click.option(
+    "--for-predicate",
+    "predicate_types",
+    multiple=True,
+    help="Trust what is added now for these kinds of claims only. Repeatable.",
+    metavar="TYPE",
+)
+@click.option(
+    "--signed-approvals/--no-signed-approvals",
+    default=None,
+    help="An approval counts only when a key of the policy has signed it.",
+)
+@click.option(
+    "--approver-key",
+    "approver_files",
+    multiple=True,
+    help="A file with an approver's public SSH key, such as id_ed25519.pub; added. Repeatable.",
+    metavar="FILE",
+)
+@click.option("--trust-nobody", is_flag=True, help="Drop the keys and identities trusted before.")
 def set_policy(
     guarded_scopes: tuple[str, ...],
     guard_nothing: bool,
@@ -64,17 +106,44 @@ def set_policy(
     production: tuple[str, ...],
     secrets: Literal["refuse", "replace"] | None,
     allowed_secrets: tuple[str, ...],
+    attestations: Literal["record", "require"] | None,
+    key_files: tuple[str, ...],
+    identities: tuple[tuple[str, str], ...],
+    predicate_types: tuple[str, ...],
+    signed_approvals: bool | None,
+    approver_files: tuple[str, ...],
+    trust_nobody: bool,
 ) -> None:
     """Change the policy; what is not named stays as it is. Only an administrator may."""
+    from app.cli.given_file import read_given
     from app.cli.output import show_one
-    from app.remote_runs import change_policy, read_policy
+    from app.remote_runs import approver_key, change_policy, read_policy, trusting
+    from domain.policy import Policy
 
     if guard_nothing and guarded_scopes:
         raise click.UsageError("Give --guard or --guard-nothing, not both.")
+    if predicate_types and not key_files and not identities:
+        raise click.UsageError("Give --for-predicate with --trust-key or --trust-identity.")
+    approvers = [
+        approver_key(read_given(file, MAX_KEY_BYTES).decode("utf-8", "replace"))
+        for file in approver_files
+    ]
+    keys = [read_given(file, MAX_KEY_BYTES) for file in key_files]
     choices = chosen()
     slug = choices.named_project()
     with choices.client() as client:
-        wished: dict[str, object] = {"four_eyes": four_eyes, "secrets": secrets}
+        wished: dict[str, object] = {
+            "four_eyes": four_eyes,
+            "secrets": secrets,
+            "attestations": attestations,
+            "signed_approvals": signed_approvals,
+        }
+        if approvers:
+            known_keys = read_policy(client, slug, None).approver_keys
+            wished["approver_keys"] = [*known_keys, *approvers]
+        if keys or identities or trust_nobody:
+            present = Policy() if trust_nobody else read_policy(client, slug, None)
+            wished |= trusting(present, keys, identities, predicate_types)
         if guarded_scopes or guard_nothing:
             wished["guarded_scopes"] = guarded_scopes
         if production:

@@ -7,6 +7,10 @@ COMMANDS = {
     "patchset": ("record_patchset", "Record the commits between two, from git."),
     "verification": ("record_verification", "Record what linters, type checkers and tests found."),
     "transcript": ("record_transcript", "Run a command and record what it wrote."),
+    "attestation": (
+        "record_attestation",
+        "Record a signed statement by others: DSSE or a Sigstore bundle.",
+    ),
     "approval": ("record_approval", "Ask for an approval, grant or reject it."),
     "effect": ("record_effect", "Record what is changed outside: before, and after."),
     "deployment": ("record_deployment", "Record a deployment."),

@@ -13,7 +13,14 @@ from app.progress import readable_size
 from domain.events import Resource
 from domain.times import milliseconds_between
 from domain.verification import Counts
-from projections.timeline import Item, ShownApproval, ShownCheck, ShownEffect, Timeline
+from projections.timeline import (
+    Item,
+    ShownApproval,
+    ShownAttestation,
+    ShownCheck,
+    ShownEffect,
+    Timeline,
+)
 
 GOOD, BAD, WARN, DIM, BOLD = "green", "red", "yellow", "dim", "bold"
 MARKS: Mapping[str | None, tuple[str, str]] = {
@@ -30,6 +37,7 @@ MARKS: Mapping[str | None, tuple[str, str]] = {
     None: ("…", WARN),
 }
 TONES: Mapping[str, str] = {"good": GOOD, "bad": BAD, "warn": WARN, "neutral": ""}
+EVIDENCE: Mapping[str, str] = {"signed": GOOD, "ledger": DIM, "wrong": BAD}
 HELD, MISSING, ERASED = "●", "○", "⊘"
 COMMIT = 12
 RULE_WIDTH = 78
@@ -55,6 +63,7 @@ def page(shown: Timeline, *, contents: bool = False) -> Iterator[Line]:
     yield from _header(shown)
     yield from _section("Checks", [_check(one) for one in shown.checks if one.in_force])
     yield from _section("Approvals", [_approval(one) for one in shown.approvals])
+    yield from _section("Attestations", [_attestation(one) for one in shown.attestations])
     effects = [line for one in shown.effects for line in _effect(one)]
     yield from _section("Outside", effects)
     deployments = [
@@ -193,9 +202,26 @@ def _approval(one: ShownApproval) -> Line:
         _mark(one.decision),
         Piece(one.scope, BOLD),
         Piece(decided, "" if one.decision else WARN),
-        Piece("signed" if one.signed else "", GOOD),
+        Piece(one.vouched, EVIDENCE.get(one.evidence, WARN)),
         Piece(asked, DIM),
         Piece(one.reason or (one.intent if one.intent != one.scope else ""), DIM),
+    ]
+
+
+def _attestation(one: ShownAttestation) -> Line:
+    mark, color = ("✓", GOOD) if one.verified else ("?", WARN)
+    signed = ", ".join(
+        f"key {signer.key}" if signer.key else f"{signer.identity} ({signer.issuer})"
+        for signer in one.signed_by
+    )
+    first = one.subjects[0] if one.subjects else None
+    about = (first.name or first.digests[0]) if first is not None else ""
+    return [
+        Piece(mark, color),
+        Piece(one.predicate_type or "a file's signature", BOLD),
+        Piece(about if one.subject_count == 1 else f"{about} and {one.subject_count - 1} more"),
+        Piece("verified" if one.verified else "not verified", color),
+        Piece(f"signed by {signed}" if one.verified else one.detail, DIM),
     ]
 
 

@@ -172,6 +172,7 @@ APPEND_PROBLEMS = (
     "approval-missing",
     "approval-mismatch",
     "four-eyes",
+    "approval-unsigned",
     "version-conflict",
     "event-id-conflict",
     "idempotency-key-reused",

@@ -9,20 +9,25 @@ from app.http.answers import answer
 from app.http.call import At, Call
 from app.http.conditions import etag
 from app.http.endpoint import Endpoints, json_body
-from domain.events import PolicyChanged
+from domain.events import ApproverKey, AttestationIdentity, AttestationKey, PolicyChanged
 from domain.policy import Policy
 
 endpoints = Endpoints("policy")
 
 
 class PolicyChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to change; what is left away stays."""
+    """What to change; what is left away stays. A key's `spki` may be given in PEM as well."""
 
     guarded_scopes: tuple[str, ...] | None = None
     four_eyes: bool | None = None
     production: tuple[str, ...] | None = None
     secrets: Literal["refuse", "replace"] | None = None
     allowed_secrets: tuple[str, ...] | None = None
+    attestations: Literal["record", "require"] | None = None
+    attestation_keys: tuple[AttestationKey, ...] | None = None
+    attestation_identities: tuple[AttestationIdentity, ...] | None = None
+    signed_approvals: bool | None = None
+    approver_keys: tuple[ApproverKey, ...] | None = None
 
 
 @endpoints.add(
@@ -60,6 +65,11 @@ def change_policy(call: Call[None, PolicyChange]) -> Response:
             production=given.production,
             secrets=given.secrets,
             allowed_secrets=given.allowed_secrets,
+            attestations=given.attestations,
+            attestation_keys=given.attestation_keys,
+            attestation_identities=given.attestation_identities,
+            signed_approvals=given.signed_approvals,
+            approver_keys=given.approver_keys,
         ),
         actor=call.actor,
         expected=call.expected_version,

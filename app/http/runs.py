@@ -6,16 +6,21 @@ import msgspec
 from starlette.responses import Response
 
 from adapters.postgres_views import MAX_PAGE, RunSummary, TrailFilter, TrailItem
-from app import runs
+from app import attestations, runs
 from app.http.answers import answer, tagged
 from app.http.call import At, Call, NoQuery
 from app.http.conditions import etag
-from app.http.endpoint import Endpoints
+from app.http.endpoint import Accepted, Endpoints
 from app.runs import WrittenBundle
+from domain.attestation import MAX_ATTESTATION_BYTES
+from domain.digest import format_digest
+from domain.events import AttestationRecorded, parse
 from projections.run_gates import Gates
 from projections.timeline import Timeline
 
 endpoints = Endpoints("runs and trail")
+
+ATTESTATION: Accepted[bytes] = Accepted(bytes, {"*/*": bytes}, MAX_ATTESTATION_BYTES)
 
 
 class RunPage(msgspec.Struct, frozen=True):
@@ -39,6 +44,18 @@ class GatesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     commit: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{4,64}\Z")] | None = None
     at: int | None = None
+
+
+class RecordedAttestation(msgspec.Struct, frozen=True):
+    """Where an attestation stands, and what its event says; `replayed`: it had been recorded before."""
+
+    id: str
+    stream: str
+    version: int
+    position: int
+    leaf_hash: str
+    replayed: bool
+    attestation: AttestationRecorded
 
 
 class TrailPage(msgspec.Struct, frozen=True):
@@ -125,6 +142,59 @@ def get_gates(call: Call[GatesQuery, None]) -> Response:
         call.ledger, call.project, call.path["run"], commit=query.commit, at=query.at
     )
     return answer(found, headers={"Deedbook-Position": str(found.position)})
+
+
+@endpoints.add(
+    "POST",
+    "/v1/projects/{project}/runs/{run}/attestations",
+    scope="events:append",
+    accepted=ATTESTATION,
+    answers={201: RecordedAttestation, 200: RecordedAttestation},
+    problems=(
+        "project-not-found",
+        "json-too-deep",
+        "attestation-malformed",
+        "attestation-unverified",
+        "nul-character",
+        "invalid-transition",
+        "secret-detected",
+        "content-erased",
+        "idempotency-key-reused",
+        "queue-full",
+        "outcome-unknown",
+        "blob-store-unavailable",
+    ),
+    headers=("Idempotency-Key",),
+)
+def record_attestation(call: Call[NoQuery, bytes]) -> Response:
+    """Record an attestation by others: the body is a DSSE envelope or a Sigstore bundle, as it came.
+
+    What the event says of it follows from its bytes and the project's policy.
+    """
+    receipt = attestations.record_attestation(
+        call.ledger, call.project, call.path["run"], call.body, actor=call.actor, key=call.key
+    )
+    [entry] = receipt.entries
+    data = parse(call.ledger.events.get(call.project, entry.position).line).data
+    assert isinstance(data, AttestationRecorded)
+    found = RecordedAttestation(
+        id=entry.id,
+        stream=entry.stream,
+        version=entry.version,
+        position=entry.position,
+        leaf_hash=format_digest(entry.leaf),
+        replayed=receipt.replayed,
+        attestation=data,
+    )
+    return answer(
+        found,
+        200 if receipt.replayed else 201,
+        {
+            "Location": f"/v1/projects/{call.project}/events/{entry.position}",
+            "Deedbook-Position": str(entry.position),
+            "ETag": etag(entry.version),
+        },
+    )
 
 
 @endpoints.add(
