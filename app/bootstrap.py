@@ -47,7 +47,7 @@ from app.witness_setting import read_policy
 from app.witnesses import Witnesses, WitnessRounds
 from domain.attestation_trust import IdentityVerifier
 from domain.dsse import DsseSigner
-from domain.errors import Conflict
+from domain.errors import Conflict, Unavailable
 from domain.signed_note import Signer
 
 POOL_CONNECTIONS = 10
@@ -163,12 +163,18 @@ def open_identities(settings: Settings) -> IdentityVerifier | None:
     """What checks the certificates of attestations; None when the settings name no trusted root.
 
     Raises:
-        Unavailable: `trusted-root-unusable`.
+        Unavailable: `trusted-root-unusable`, `sigstore-absent`.
     """
     if settings.deedbook_sigstore_trusted_root is None:
         return None
-    from adapters.sigstore_identity import open_trusted_root  # noqa: PLC0415 - slow, and seldom needed
-
+    try:
+        from adapters.sigstore_identity import open_trusted_root  # noqa: PLC0415 - slow, seldom needed
+    except ImportError:
+        raise Unavailable(
+            "sigstore-absent",
+            "DEEDBOOK_SIGSTORE_TRUSTED_ROOT needs the package `sigstore`, which is not installed here: "
+            "pip install 'sigstore>=4.5.1,<4.6', or unset it to check keys alone.",
+        ) from None
     return open_trusted_root(Path(settings.deedbook_sigstore_trusted_root).expanduser())
 
 

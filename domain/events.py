@@ -99,6 +99,8 @@ class RecordErased(EventData, frozen=True):
     record_version: int
     digest: str
     reason: str
+
+
 AttestationReason = Literal[
     "no-policy", "no-match", "not-allowed", "no-trusted-root", "signature-wrong"
 ]

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import socket
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -775,3 +776,13 @@ def test_an_event_s_defaults_are_left_away() -> None:
         subjects=(),
     )
     assert b"signers" not in canonical.write(data)
+
+
+def test_a_trusted_root_without_the_package_that_reads_it_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "adapters.sigstore_identity", None)
+    with pytest.raises(Unavailable) as caught:
+        bootstrap.open_identities(Settings(deedbook_sigstore_trusted_root="trusted_root.json"))
+    assert caught.value.code == "sigstore-absent"
+    assert "pip install" in caught.value.detail
