@@ -28,6 +28,7 @@ from app.door import (
 )
 from app.erasures import Erasures
 from app.exports import Exports
+from app.identity_exchange import IdentityExchange
 from app.seals import Seals
 from app.secret_door import PolicyOf, refuse, screen_content, screen_name, screen_value
 from app.witnesses import Witnesses
@@ -109,6 +110,7 @@ class Ledger:
         witnesses: Witnesses,
         erasures: Erasures,
         tokens: PostgresTokens,
+        identities: IdentityExchange,
         schema: SchemaState,
         signal: CommitSignal,
         new_id: Callable[[], str],
@@ -125,6 +127,7 @@ class Ledger:
         self.witnesses = witnesses
         self.erasures = erasures
         self.tokens = tokens
+        self.identities = identities
         self.schema = schema
         self.signal = signal
         self.new_id = new_id
