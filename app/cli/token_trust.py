@@ -26,7 +26,7 @@ def trust_command() -> None:
     """Say whose jobs get a short-lived token without a secret.
 
     A job of GitHub Actions shows the token by which GitHub says who it is; whoever fits an entry here
-    gets a token of this ledger for it (POST /v1/auth/oidc).
+    gets a token of this ledger for it. `deedbook ci login` does that within a job.
     """
 
 

@@ -76,6 +76,13 @@ def get_own_token(call: Call[NoQuery, None]) -> Response:
     return answer(call.token)
 
 
+@endpoints.add("DELETE", "/v1/tokens/self", scope=None, answers={204: None})
+def revoke_own_token(call: Call[NoQuery, None]) -> Response:
+    """Revoke the presented token: who has done what it was for needs it no more."""
+    call.ledger.tokens.revoke(call.token.id)
+    return Response(status_code=204)
+
+
 @endpoints.add(
     "DELETE",
     "/v1/tokens/{token}",
