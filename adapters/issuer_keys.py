@@ -26,7 +26,7 @@ KEEP_SECONDS = 60 * 60
 """Keys are asked for again after this."""
 RELOAD_SECONDS = 60
 """An unknown key has them asked for again, at most so often."""
-FAILURE_SECONDS = 5
+FAILURE_SECONDS = 2
 """After a failure nobody asks for so long, so that callers do not queue up before an issuer that is away."""
 STEP_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
