@@ -14,7 +14,18 @@ from adapters.examined import Finding
 from adapters.migrate import migrations
 from adapters.postgres_connect import SERVICE_ROLE
 
-LEDGER_WIDE = frozenset({"ledger", "log_key", "seal_key", "token", "schema_migration"})
+LEDGER_WIDE = frozenset(
+    {
+        "ledger",
+        "log_key",
+        "schema_migration",
+        "seal_key",
+        "token",
+        "token_exchange",
+        "trusted_issuer",
+        "used_identity",
+    }
+)
 """Tables of which a ledger has one, not one for each project."""
 
 _SCRATCH = "deedbook_scratch"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
+from psycopg import Connection
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
@@ -35,11 +36,16 @@ LAST_USED_EVERY = "1 minute"
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SPELLING = re.compile(rf"{PREFIX}([0-9A-Za-z]{{{RANDOM_CHARACTERS}}})([0-9A-Za-z]{{6}})")
 _COLUMNS = """token_id, name, last_four, scopes, projects, created_at, expires_at, revoked_at,
-  last_used_at"""
+  last_used_at, identity"""
 
 
 class Token(msgspec.Struct, frozen=True):
-    """What is known of a token; never the secret. `projects` is None when it is for every one."""
+    """What is known of a token; never the secret.
+
+    Attributes:
+        projects: None when it is for every one.
+        identity: As whom its bearer is recorded, when a job's identity token was exchanged for it.
+    """
 
     id: str
     name: str
@@ -50,11 +56,12 @@ class Token(msgspec.Struct, frozen=True):
     expires_at: str | None
     revoked_at: str | None
     last_used_at: str | None
+    identity: str | None = None
 
     @property
     def actor(self) -> str:
         """As whom its bearer is recorded."""
-        return f"token:{self.name}"
+        return self.identity or f"token:{self.name}"
 
     def check_scope(self, scope: str) -> None:
         """Refuse what the token was not made for.
@@ -115,25 +122,17 @@ class PostgresTokens:
         secret = make_secret(self._random_bytes)
         now = self._now()
         with self._pool.connection() as connection:
-            row = connection.execute(
-                f"""
-                INSERT INTO token (token_id, token_sha256, name, last_four, scopes, projects,
-                  created_at, expires_at)
-                VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING {_COLUMNS}
-                """,
-                (
-                    uuid.UUID(bytes=self._random_bytes(16), version=4),
-                    _sha256(secret),
-                    name,
-                    secret[-4:],
-                    sorted(set(scopes), key=SCOPES.index),
-                    None if projects is None else sorted(set(projects)),
-                    now,
-                    None if days is None else now + timedelta(days=days),
-                ),
-            ).fetchone()
-        assert row is not None
-        return secret, _token(row)
+            made = insert_token(
+                connection,
+                secret,
+                token_id=uuid.UUID(bytes=self._random_bytes(16), version=4),
+                name=name,
+                scopes=scopes,
+                projects=projects,
+                created_at=now,
+                expires_at=None if days is None else now + timedelta(days=days),
+            )
+        return secret, made
 
     def find(self, secret: str) -> Token:
         """The token that a caller presents, if it is good now.
@@ -191,6 +190,41 @@ class PostgresTokens:
             )
         if found.rowcount == 0:
             raise NotFound("token-not-found", f"There is no token {token_id[:40]!r}.")
+
+
+def insert_token(
+    connection: Connection[TupleRow],
+    secret: str,
+    *,
+    token_id: uuid.UUID,
+    name: str,
+    scopes: Sequence[str],
+    projects: Sequence[str] | None,
+    created_at: datetime,
+    expires_at: datetime | None,
+    identity: str | None = None,
+) -> Token:
+    """Keep a new token, by the digest of its secret, in the transaction at hand."""
+    row = connection.execute(
+        f"""
+        INSERT INTO token (token_id, token_sha256, name, last_four, scopes, projects,
+          created_at, expires_at, identity)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING {_COLUMNS}
+        """,
+        (
+            token_id,
+            _sha256(secret),
+            name,
+            secret[-4:],
+            sorted(set(scopes), key=SCOPES.index),
+            None if projects is None else sorted(set(projects)),
+            created_at,
+            expires_at,
+            identity,
+        ),
+    ).fetchone()
+    assert row is not None
+    return _token(row)
 
 
 def make_secret(random_bytes: Callable[[int], bytes]) -> str:
@@ -262,7 +296,7 @@ def _check(
 
 
 def _token(row: TupleRow) -> Token:
-    token_id, name, last_four, scopes, projects, created, expires, revoked, used = row
+    token_id, name, last_four, scopes, projects, created, expires, revoked, used, identity = row
     return Token(
         str(token_id),
         name,
@@ -273,4 +307,5 @@ def _token(row: TupleRow) -> Token:
         None if expires is None else format_time(expires),
         None if revoked is None else format_time(revoked),
         None if used is None else format_time(used),
+        identity,
     )

@@ -13,6 +13,7 @@ from psycopg_pool import ConnectionPool
 
 from adapters.commit_signal import CommitSignal
 from adapters.embedded_postgres import EmbeddedPostgres
+from adapters.issuer_keys import IssuerKeys
 from adapters.key_file import key_file
 from adapters.migrate import migrate, pending
 from adapters.outside_contents import ObjectStore, OutsideContents
@@ -27,6 +28,7 @@ from adapters.postgres_ledger_row import fix_host
 from adapters.postgres_log import PostgresLog
 from adapters.postgres_seals import PostgresSeals, open_seal_log
 from adapters.postgres_tokens import PostgresTokens
+from adapters.postgres_trusted_issuers import PostgresTrustedIssuers
 from adapters.postgres_uploads import PostgresUploads
 from adapters.postgres_views import PostgresViews
 from adapters.postgres_witnesses import PostgresWitnesses
@@ -37,6 +39,7 @@ from app.checkpoint_follower import CheckpointFollower
 from app.checkpoints import Checkpoints
 from app.erasures import Erasures
 from app.exports import Exports
+from app.identity_exchange import IdentityExchange
 from app.ledger import Ledger
 from app.public_keys import write_public_files
 from app.seals import Seals
@@ -254,6 +257,11 @@ def open_ledger(
             witnesses=Witnesses(cosigned, policy),
             erasures=Erasures(log, PostgresErasures(pool, outside), ids, time.monotonic),
             tokens=PostgresTokens(pool, random_bytes=random_bytes, now=clock),
+            identities=IdentityExchange(
+                PostgresTrustedIssuers(pool, random_bytes=random_bytes, now=clock),
+                IssuerKeys(),
+                clock,
+            ),
             schema=SchemaState(pool),
             signal=signal,
             identities=identities,

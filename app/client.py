@@ -186,6 +186,10 @@ class Client:
         """Remove one resource."""
         self._send("DELETE", path)
 
+    def remove(self, path: str, answer: type[Answer]) -> Answer:
+        """Remove one resource, and read what that did."""
+        return self._decode(self._send("DELETE", path), answer)
+
     def put_blob(self, project: str, content: bytes) -> str:
         """Upload content before the append that names it; answers its digest."""
         digest = digest_of(content)

@@ -29,6 +29,7 @@ from app.door import (
 )
 from app.erasures import Erasures
 from app.exports import Exports
+from app.identity_exchange import IdentityExchange
 from app.seals import Seals
 from app.secret_door import PolicyOf, refuse, screen_content, screen_name, screen_value
 from app.witnesses import Witnesses
@@ -114,6 +115,7 @@ class Ledger:
         witnesses: Witnesses,
         erasures: Erasures,
         tokens: PostgresTokens,
+        identities: IdentityExchange,
         schema: SchemaState,
         signal: CommitSignal,
         identities: IdentityVerifier | None,
@@ -131,6 +133,7 @@ class Ledger:
         self.witnesses = witnesses
         self.erasures = erasures
         self.tokens = tokens
+        self.identities = identities
         self.schema = schema
         self.signal = signal
         self.identities = identities

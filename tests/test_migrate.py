@@ -16,7 +16,16 @@ from adapters.service_login import LOGIN, service_login
 from domain.errors import Conflict, Malformed, Unavailable
 from tests.log_samples import Opened, creation, open_log
 
-LEDGER_WIDE = {"ledger", "log_key", "seal_key", "token", "schema_migration"}
+LEDGER_WIDE = {
+    "ledger",
+    "log_key",
+    "schema_migration",
+    "seal_key",
+    "token",
+    "token_exchange",
+    "trusted_issuer",
+    "used_identity",
+}
 
 
 @pytest.fixture

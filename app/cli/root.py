@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "trusted-root": ("trust", "Take the ledger's public keys, to check seals with."),
     "import": ("imports", "Import a git repository, or an export."),
     "secrets": ("secrets", "Look for secrets in files or in a git history."),
+    "ci": ("ci", "Record a job of GitHub Actions, and show it on its pull request."),
     "token": ("tokens", "Make, list and revoke API tokens."),
     "completion": ("completion", "Print the completion script of a shell."),
 }

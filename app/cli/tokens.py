@@ -4,6 +4,7 @@ import click
 
 from adapters.postgres_tokens import SCOPES
 from app.cli.choices import Group, chosen
+from app.cli.token_trust import trust_command
 
 Members = dict[str, object]
 
@@ -11,6 +12,9 @@ Members = dict[str, object]
 @click.group("token", cls=Group)
 def token_command() -> None:
     """Make, list and revoke API tokens."""
+
+
+token_command.add_command(trust_command)
 
 
 @token_command.command("create")
@@ -73,6 +77,7 @@ def list_tokens() -> None:
             {
                 "id": "ID",
                 "name": "NAME",
+                "identity": "IDENTITY",
                 "last_four": "ENDS IN",
                 "scopes": "SCOPES",
                 "projects": "PROJECTS",

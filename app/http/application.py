@@ -19,6 +19,7 @@ from app.http import (
     events,
     exports,
     health,
+    identity,
     imports,
     openapi,
     policy,
@@ -49,6 +50,7 @@ TOPICS: tuple[Endpoints, ...] = (
     seal_log.endpoints,
     imports.endpoints,
     tokens.endpoints,
+    identity.endpoints,
     health.endpoints,
 )
 THREADS = 96

@@ -38,7 +38,7 @@ class TokenPage(msgspec.Struct, frozen=True):
 @endpoints.add("GET", "/v1/tokens", scope="admin", query=Paging, answers={200: TokenPage})
 def list_tokens(call: Call[Paging, None]) -> Response:
     """List the tokens."""
-    _check_whole(call)
+    check_whole(call)
     limit = max(1, min(call.query.limit, MAX_PAGE))
     found = call.ledger.tokens.list(after=call.query.after, limit=limit)
     following = found[-1].id if len(found) == limit else None
@@ -76,6 +76,13 @@ def get_own_token(call: Call[NoQuery, None]) -> Response:
     return answer(call.token)
 
 
+@endpoints.add("DELETE", "/v1/tokens/self", scope=None, answers={204: None})
+def revoke_own_token(call: Call[NoQuery, None]) -> Response:
+    """Revoke the presented token: who has done what it was for needs it no more."""
+    call.ledger.tokens.revoke(call.token.id)
+    return Response(status_code=204)
+
+
 @endpoints.add(
     "DELETE",
     "/v1/tokens/{token}",
@@ -85,12 +92,12 @@ def get_own_token(call: Call[NoQuery, None]) -> Response:
 )
 def revoke_token(call: Call[NoQuery, None]) -> Response:
     """Revoke a token at once."""
-    _check_whole(call)
+    check_whole(call)
     call.ledger.tokens.revoke(call.path["token"])
     return Response(status_code=204)
 
 
-def _check_whole(call: Call[object, object]) -> None:
+def check_whole(call: Call[object, object]) -> None:
     """Tokens belong to the ledger: an admin of some projects may make narrower ones, and no more."""
     if call.token.projects is not None:
         raise Forbidden(
