@@ -24,8 +24,8 @@ from app.settings import Settings
 from domain.hashed_rekord import LeafKey
 from domain.seal import Head, parse_statement
 from domain.sigstore_bundle import MEDIA_TYPE, encode_bundle, parse_bundle
-from domain.trust import LogKey, SealKey, Trust
-from tests import seal_corpus
+from domain.trust import LogKey, SealKey, Trust, parse_trust
+from tests import seal_corpus, wrong_exports
 from tests.ledger_samples import make_project, open_ledger, write_export
 from tests.note_samples import PUBLIC
 from tests.outside_list import ACCEPTED_ELSEWHERE, SIGSTORE, rows_of_bundle
@@ -33,6 +33,7 @@ from tests.outside_programs import CORPUS_ROUNDS, ROOT, Case, Verdict, reader, s
 from tests.seal_corpus import SealLog, accepts, at, replaced, spelt
 from tests.seal_samples import SPKI, STATEMENT, published_sidecar
 from tests.test_key_rotation import change, seal, service
+from tests.wrong_exports import SIDECAR, TRUST
 
 pytestmark = pytest.mark.outside
 
@@ -344,6 +345,30 @@ def test_they_know_no_range_of_a_key() -> None:
     for trust in (stolen, ended):
         assert all(one.ok for one in sigstore([Case(one) for one in sidecars], {"": reader(trust)}))
         assert [accepts(one, trust) for one in sidecars] == [True, True, True, False, False]
+
+
+def test_of_the_frozen_wrong_seals_they_accept_only_what_is_on_the_list() -> None:
+    """The cases of `wrong_exports.py`: what is wrong with the ZIP alone is nothing that they look at."""
+    found = {name: wrong_exports.read(name)[0] for name in wrong_exports.names()}
+    found = {name: files for name, files in found.items() if {SIDECAR, TRUST} <= files.keys()}
+    trusts = {name: parse_trust(files[TRUST]) for name, files in found.items()}
+    said = sigstore(
+        [Case(files[SIDECAR], name) for name, files in found.items()],
+        {name: reader(trust) for name, trust in trusts.items()},
+    )
+    theirs = {name: one.ok for name, one in zip(found, said, strict=True)}
+    ours = {name: accepts(files[SIDECAR], trusts[name]) for name, files in found.items()}
+    assert {name for name in found if ours[name] and not theirs[name]} == set()
+    assert {name for name in found if theirs[name] and not ours[name]} == {
+        "seal-index-changed",  # outer-index
+        "seal-size-changed",  # proof-size
+        "seal-root-changed",  # proof-root
+        "seal-spelt-otherwise",  # spelling
+        "seal-before-its-keys-begin",  # key-range, with the next two
+        "seal-past-its-keys-end",
+        "seal-past-its-log-keys-end",
+    }
+    assert len([name for name in found if not theirs[name]]) >= 13
 
 
 def test_the_written_list_is_the_one_in_the_documentation() -> None:
