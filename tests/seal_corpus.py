@@ -73,7 +73,7 @@ class SealLog:
     def append(self, statement: bytes, **leaf: Any) -> int:
         """Seal a statement; answers its index. The leaf can be told to be other than it should."""
         signed = pae(statement, leaf.get("payload_type", IN_TOTO))
-        signature = self.seal_signer.sign_dsse(signed)
+        signature = leaf.get("signature") or self.seal_signer.sign_dsse(signed)
         key = leaf.get("key", LeafKey(self.seal_signer.spki))
         line = encode_leaf(hashlib.sha256(signed).digest(), signature, key)
         self.entries.append(Entry(statement, signature, leaf.get("spelt", lambda same: same)(line)))

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 
 from app.settings import Settings
+from domain.dsse import pae
 from domain.hashed_rekord import LeafKey
 from domain.seal import Head, parse_statement
 from domain.sigstore_bundle import MEDIA_TYPE, encode_bundle, parse_bundle
@@ -178,6 +179,17 @@ def by_another_log(log: SealLog) -> bytes:
     return reparsed(fork.sidecar(3, 7), hint=parse_bundle(log.sidecar(3, 7)).hint)
 
 
+def signed_by_nobody(log: SealLog) -> bytes:
+    """The log took it all the same: leaf, proof and checkpoint are right, and the signature is not."""
+    index = log.append(STATEMENT, signature=log.entries[0].signature)
+    return log.sidecar(index, len(log.entries))
+
+
+def signed_by_another_key(log: SealLog) -> bytes:
+    another = SealLog(random.Random(98)).seal_signer.sign_dsse(pae(STATEMENT))
+    return log.sidecar(log.append(STATEMENT, signature=another), len(log.entries))
+
+
 ENVELOPE_SIG: seal_corpus.Path = ("dsseEnvelope", "signatures", 0, "sig")
 PAYLOAD: seal_corpus.Path = ("dsseEnvelope", "payload")
 TWINS: dict[str, Twin] = {
@@ -187,6 +199,8 @@ TWINS: dict[str, Twin] = {
         ("dsseEnvelope", "payloadType"), lambda _log, _old: "text/plain"
     ),
     "another seal's signature": twin(ENVELOPE_SIG, other(ENVELOPE_SIG, 2, 7)),
+    "a signature of something else, logged": signed_by_nobody,
+    "a signature of another key, logged under this one": signed_by_another_key,
     "no signature": twin(("dsseEnvelope", "signatures"), lambda _log, _old: []),
     "two signatures": twin(("dsseEnvelope", "signatures"), lambda _log, old: [old[0], old[0]]),  # type: ignore[index]
     "the other signature of ECDSA": resigned_malleably,

@@ -382,6 +382,12 @@ def damaged_proofs(draw: random.Random) -> Iterator[Proof]:
         yield Proof("tree", old, size, [*roots, *since])
         yield Proof("tree", size, size, [*roots])
     yield Proof("record", size, index, [nodes[index], root, *path])
+    # The two halves of the first node, cut at another place: the same bytes to a careless hash.
+    leaf, sibling = nodes[index], path[0]
+    if index % 2:
+        yield Proof("record", size, index, [root, leaf[1:], sibling + leaf[:1], *path[1:]])
+    else:
+        yield Proof("record", size, index, [root, leaf + sibling[:1], sibling[1:], *path[1:]])
 
 
 @pytest.mark.timeout(3_600)
@@ -444,6 +450,9 @@ def test_go_takes_larger_notes_than_we_do(tlog: Path, tmp_path: Path) -> None:
     lines = [f"note {format_key(key)} {one}" for one in words]
     assert verdicts(tlog, lines, tmp_path / "notes") == [True] * 3
     assert [signed_by(one, key) for one in notes] == [False] * 3
+    control = format_note(sign("a\x01\n", log.host, log.signer)).encode()
+    line = f"note {format_key(key)} {base64.b64encode(control).decode()}"
+    assert verdicts(tlog, [line], tmp_path / "notes") == [signed_by(control, key)] == [False]
 
 
 def signed_by(raw: bytes, key: NoteKey) -> bool:
