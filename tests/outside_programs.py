@@ -19,6 +19,7 @@ INSTALL = "bash tests/outside.sh installs it"
 SECONDS = 1_800
 CORPUS_ROUNDS = int(os.environ.get("DEEDBOOK_TEST_CORPUS_ROUNDS", "1"))
 """How many seeds the generated corpora are made from; with more than one, every bit is flipped."""
+OLDEST_NODE = 20
 NODE_FOLDER = ROOT / ".node-outside"
 PYTHON = ROOT / ".venv-outside" / "bin" / "python"
 
@@ -90,6 +91,11 @@ def sigstore(cases: Sequence[Case], roots: Mapping[str, Root]) -> list[Verdict]:
         pytest.skip(f"node is not installed: {INSTALL}")
     if not (NODE_FOLDER / "node_modules" / "@sigstore" / "verify").is_dir():
         pytest.skip(f"@sigstore/verify is not installed: {INSTALL}")
+    version = subprocess.run(
+        [node, "--version"], capture_output=True, check=True, timeout=60
+    ).stdout
+    if int(version.decode().lstrip("v").partition(".")[0]) < OLDEST_NODE:
+        pytest.skip(f"node is older than {OLDEST_NODE}, with which @sigstore/verify was tried")
     asked = {
         "roots": {name: msgspec.to_builtins(root) for name, root in roots.items()},
         "cases": [

@@ -63,7 +63,8 @@ def tampered(folder: Path) -> None:
 def block(heading: str, language: str = "") -> str:
     """The last block in a language below a heading of the page."""
     section = PAGE.partition(f"\n## {heading}")[2].partition("\n## ")[0]
-    return re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)[-1]
+    found = re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    return str(found[-1])
 
 
 def typed(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
