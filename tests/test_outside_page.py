@@ -126,6 +126,6 @@ def test_unzip_bagit_and_sha256sum_as_on_the_page(reader: Path) -> None:
 def test_the_page_pins_what_is_installed() -> None:
     script = (ROOT / "tests" / "outside.sh").read_text("utf-8")
     pinned = re.findall(r"(@?[\w/-]+(?:\[crypto\])?(?:==|@)\d+\.\d+\.\d+)", script)
-    assert len(pinned) == 7
+    assert len(pinned) == 8
     for one in pinned:
         assert one in PAGE, one
