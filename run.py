@@ -209,12 +209,14 @@ def test(arguments: list[str], environment: dict[str, str]) -> int:
         if not name.startswith("DEEDBOOK_TEST_"):  # somebody's ledger is not for tests
             del environment[name]
     with tempfile.TemporaryDirectory(prefix="deedbook-test-") as folder:
-        report = os.path.join(folder, "junit.xml")
         steps = list(CHECKS)
         # One more than there are cores: much of a test's time is spent waiting for a database.
         workers = str(min(os.cpu_count() or 1, MOST_CORES) + 1)
         pytest = ["-m", "pytest", "--cov", "--cov-report=", "-n", workers, "--dist", "loadfile"]
-        steps.append(("pytest", [*pytest, "--junit-xml=" + report, *arguments]))
+        reports: dict[str, str] = {}
+        for name, options in stages(arguments):
+            reports[name] = os.path.join(folder, "%d.xml" % len(reports))
+            steps.append((name, [*pytest, "--junit-xml=" + reports[name], *options]))
         steps.append(("coverage report", ["-m", "coverage", "report"]))
         results = []
         for name, command in steps:
@@ -226,13 +228,31 @@ def test(arguments: list[str], environment: dict[str, str]) -> int:
             results.append((name, status, time.monotonic() - started))
             if status in (INTERRUPTED, TERMINATED):
                 break
-        counts = counted(report)
+        counts = [(name, counted(report), skipped(report)) for name, report in reports.items()]
     print()
     for name, status, seconds in results:
         outcome = "ok" if status == 0 else "FAILED (%d)" % status
         print("%-18s %-12s %6.1f s" % (name, outcome, seconds))
-    print("\n" + counts, flush=True)
+    print()
+    for name, numbers, reasons in counts:
+        print("%-18s %s" % (name, numbers))
+        for reason, times in reasons:
+            print("%-18s   %d skipped: %s" % ("", times, reason))
+    sys.stdout.flush()
     return verdict([status for _, status, _ in results])
+
+
+def stages(arguments: list[str]) -> list[tuple[str, list[str]]]:
+    """Everything in two parts, so that what needs programs of others has its own time and numbers.
+
+    What somebody names runs at once.
+    """
+    if arguments:
+        return [("pytest", arguments)]
+    return [
+        ("pytest", ["-m", "not outside"]),
+        ("outside programs", ["-m", "outside", "--cov-append"]),
+    ]
 
 
 def verdict(statuses: list[int]) -> int:
@@ -255,9 +275,21 @@ def counted(report: str) -> str:
     def number(name: str) -> int:
         return sum(int(suite.get(name, "0")) for suite in suites)
 
-    failed, skipped = number("failures") + number("errors"), number("skipped")
-    passed = number("tests") - failed - skipped
-    return "%d passed, %d failed, %d skipped" % (passed, failed, skipped)
+    failed, left_out = number("failures") + number("errors"), number("skipped")
+    passed = number("tests") - failed - left_out
+    return "%d passed, %d failed, %d skipped" % (passed, failed, left_out)
+
+
+def skipped(report: str) -> list[tuple[str, int]]:
+    """Why tests were skipped, and how many for each reason; the most first."""
+    import collections
+    import xml.etree.ElementTree as ET
+
+    try:
+        found = [one.get("message") or "" for one in ET.parse(report).getroot().iter("skipped")]
+    except (OSError, ET.ParseError):
+        return []
+    return collections.Counter(found).most_common()
 
 
 # --- processes ---

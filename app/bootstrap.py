@@ -257,7 +257,7 @@ def open_ledger(
             witnesses=Witnesses(cosigned, policy),
             erasures=Erasures(log, PostgresErasures(pool, outside), ids, time.monotonic),
             tokens=PostgresTokens(pool, random_bytes=random_bytes, now=clock),
-            identities=IdentityExchange(
+            jobs=IdentityExchange(
                 PostgresTrustedIssuers(pool, random_bytes=random_bytes, now=clock),
                 IssuerKeys(),
                 clock,

@@ -115,7 +115,7 @@ class Ledger:
         witnesses: Witnesses,
         erasures: Erasures,
         tokens: PostgresTokens,
-        identities: IdentityExchange,
+        jobs: IdentityExchange,
         schema: SchemaState,
         signal: CommitSignal,
         identities: IdentityVerifier | None,
@@ -133,7 +133,7 @@ class Ledger:
         self.witnesses = witnesses
         self.erasures = erasures
         self.tokens = tokens
-        self.identities = identities
+        self.jobs = jobs
         self.schema = schema
         self.signal = signal
         self.identities = identities

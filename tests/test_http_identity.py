@@ -215,7 +215,7 @@ def test_an_issuer_that_is_away_is_said_and_tried_again_later(
 def test_exchanges_do_not_take_every_thread(
     served: Served, issuer: IssuerDouble, project: str
 ) -> None:
-    places = served.ledger.identities._places
+    places = served.ledger.jobs._places
     for _ in range(AT_ONCE):
         assert places.acquire(blocking=False)
     try:

@@ -1,5 +1,6 @@
 """Programs of others accept our exports: archivers, BagIt, coreutils, and strip-nondeterminism."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from domain.merkle import leaf_hash
+from domain.sigstore_bundle import parse_bundle
 from tests.export_samples import files_of, hostile_log, published_zip, zip_of
 from tests.ledger_samples import another_database, make_project, open_ledger, write_export
+from tests.outside_programs import program
 
 pytestmark = pytest.mark.outside
 
-ROOT = Path(__file__).parent.parent
 SECONDS = 120
 
 
@@ -24,13 +26,16 @@ SECONDS = 120
 def real(
     postgres_server: str, template_database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
-    """An export out of a ledger."""
+    """An export out of a ledger that sealed it; the sidecar lies beside it."""
     file = tmp_path_factory.mktemp("real") / "alpha.zip"
     with (
         another_database(postgres_server, template_database) as url,
         open_ledger(url) as ledger,
     ):
-        write_export(ledger, file, make_project(ledger, url))
+        position = make_project(ledger, url)
+        write_export(ledger, file, position)
+        sealed = ledger.seals.seal("alpha", position, "project", None)
+        file.with_name("alpha.zip.sigstore.json").write_bytes(sealed.sidecar)
         yield file
 
 
@@ -46,15 +51,6 @@ def export(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         case _:
             shutil.copyfile(request.getfixturevalue("real"), file)
     return file
-
-
-def program(name: str) -> str:
-    """Where an outside program is; skips where it is absent."""
-    own = ROOT / ".venv-outside" / "bin" / name
-    found = str(own) if own.exists() else shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
 
 
 def accepts(
@@ -77,6 +73,12 @@ def accepts(
     return said
 
 
+def refuses(command: Sequence[str], *, folder: Path | None = None) -> bool:
+    """Whether a program comes to a bad end, and not by a signal."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=SECONDS, check=False)
+    return done.returncode > 0
+
+
 def unpacked(export: Path, folder: Path) -> Path:
     """The top folder of an export, extracted."""
     with zipfile.ZipFile(export) as opened:
@@ -94,11 +96,17 @@ def test_bagit_validates_the_folder(export: Path, tmp_path: Path) -> None:
     bagit = program("bagit.py")
     top = unpacked(export, tmp_path / "here")
     accepts([bagit, "--validate", str(top)])
-    (top / "data" / "events.jsonl").write_bytes(b"")
-    refused = subprocess.run(
-        [bagit, "--validate", str(top)], capture_output=True, check=False, timeout=SECONDS
-    )
-    assert refused.returncode != 0
+    for name in ("bagit.txt", "bag-info.txt", "manifest-sha256.txt", "data/tree.json"):
+        good = (top / name).read_bytes()
+        (top / name).write_bytes(good + b"\n")
+        assert refuses([bagit, "--validate", str(top)]), name
+        (top / name).write_bytes(good)
+    (top / "data" / "more").write_bytes(b"")
+    assert refuses([bagit, "--validate", str(top)])
+    (top / "data" / "more").unlink()
+    accepts([bagit, "--validate", str(top)])
+    (top / "data" / "events.jsonl").unlink()
+    assert refuses([bagit, "--validate", str(top)])
 
 
 @pytest.mark.parametrize("manifest", ["manifest-sha256.txt", "tagmanifest-sha256.txt"])
@@ -109,6 +117,19 @@ def test_sha256sum_checks_the_manifests_from_inside(
     said = accepts([program("sha256sum"), "-c", "--strict", manifest], folder=top)
     listed = (top / manifest).read_text().splitlines()
     assert said.splitlines() == [f"{line.partition('  ')[2]}: OK" for line in listed]
+    for line in listed:
+        file = top / line.partition("  ")[2]
+        good = file.read_bytes()
+        file.write_bytes(good[:-1] + bytes([good[-1] ^ 1]) if good else b"x")
+        assert refuses([program("sha256sum"), "-c", "--strict", manifest], folder=top)
+        file.write_bytes(good)
+    accepts([program("sha256sum"), "-c", "--strict", manifest], folder=top)
+
+
+def test_sha256sum_of_the_file_is_the_subject_of_its_seal(real: Path) -> None:
+    sidecar = parse_bundle(real.with_name("alpha.zip.sigstore.json").read_bytes())
+    subject = json.loads(sidecar.statement)["subject"][0]
+    assert accepts([program("sha256sum"), str(real)]).split()[0] == subject["digest"]["sha256"]
 
 
 def test_unzip_tests_it(export: Path) -> None:

@@ -185,6 +185,13 @@ def test_any_status_but_zero_fails_the_whole(statuses: list[int], expected: int)
     assert run.verdict(statuses) == expected
 
 
+def test_programs_of_others_have_a_stage_of_their_own_unless_something_is_named() -> None:
+    own, others = run.stages([])
+    assert own == ("pytest", ["-m", "not outside"])
+    assert others == ("outside programs", ["-m", "outside", "--cov-append"])
+    assert run.stages(["tests/test_run.py"]) == [("pytest", ["tests/test_run.py"])]
+
+
 def test_the_numbers_are_those_of_pytest(tmp_path: Path) -> None:
     (tmp_path / "test_sample.py").write_text(
         "import pytest\n"
@@ -192,13 +199,17 @@ def test_the_numbers_are_those_of_pytest(tmp_path: Path) -> None:
         "def test_two(): pass\n"
         "def test_three(): assert False\n"
         "def test_four(absent): pass\n"
-        "def test_five(): pytest.skip('no')\n"
+        "def test_five(): pytest.skip('go is not installed')\n"
+        "@pytest.mark.parametrize('n', [1, 2])\n"
+        "def test_six(n): pytest.skip('node is not installed')\n"
     )
     report = tmp_path / "junit.xml"
     command = ["-m", "pytest", "-q", f"--rootdir={tmp_path}", "-c", os.devnull]
     command += ["-p", "no:cacheprovider", f"--junit-xml={report}", str(tmp_path)]
     subprocess.run([sys.executable, *command], capture_output=True, check=False)
-    assert run.counted(str(report)) == "2 passed, 2 failed, 1 skipped"
+    assert run.counted(str(report)) == "2 passed, 2 failed, 3 skipped"
+    assert run.skipped(str(report)) == [("node is not installed", 2), ("go is not installed", 1)]
+    assert run.skipped(str(tmp_path / "absent.xml")) == []
     assert run.counted(str(tmp_path / "absent.xml")) == "pytest gave no report"
 
 

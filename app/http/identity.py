@@ -67,7 +67,7 @@ def exchange_identity(call: Call[NoQuery, IdentityToken]) -> Response:
     No bearer token is needed. Each identity token is good for one exchange: when the answer is lost, ask
     the issuer for a new one.
     """
-    secret, made = call.ledger.identities.exchange(call.body.token, call.body.project)
+    secret, made = call.ledger.jobs.exchange(call.body.token, call.body.project)
     return answer(MadeToken(**msgspec.structs.asdict(made), token=secret))
 
 
@@ -78,7 +78,7 @@ def list_trusted_issuers(call: Call[Paging, None]) -> Response:
     """List whose identity tokens are taken."""
     check_whole(call)
     limit = max(1, min(call.query.limit, MAX_PAGE))
-    found = call.ledger.identities.trusted.list(after=call.query.after, limit=limit)
+    found = call.ledger.jobs.trusted.list(after=call.query.after, limit=limit)
     following = found[-1].id if len(found) == limit else None
     return answer(TrustedIssuerPage(tuple(found), following))
 
@@ -94,7 +94,7 @@ def list_trusted_issuers(call: Call[Paging, None]) -> Response:
 def trust_issuer(call: Call[NoQuery, Trust]) -> Response:
     """Take identity tokens of an issuer whose claims are exactly these."""
     check_whole(call)
-    made = call.ledger.identities.trusted.add(call.body, actor=call.actor)
+    made = call.ledger.jobs.trusted.add(call.body, actor=call.actor)
     return answer(made, 201, {"Location": f"/v1/trusted-issuers/{made.id}"})
 
 
@@ -108,7 +108,7 @@ def trust_issuer(call: Call[NoQuery, Trust]) -> Response:
 def read_trusted_issuer(call: Call[NoQuery, None]) -> Response:
     """Read one entry."""
     check_whole(call)
-    return answer(call.ledger.identities.trusted.read(call.path["trust"]))
+    return answer(call.ledger.jobs.trusted.read(call.path["trust"]))
 
 
 @endpoints.add(
@@ -121,7 +121,7 @@ def read_trusted_issuer(call: Call[NoQuery, None]) -> Response:
 def distrust_issuer(call: Call[NoQuery, None]) -> Response:
     """Take no more tokens by this entry; those that were given out by it end at once."""
     check_whole(call)
-    return answer(call.ledger.identities.trusted.remove(call.path["trust"]))
+    return answer(call.ledger.jobs.trusted.remove(call.path["trust"]))
 
 
 @endpoints.add(
@@ -132,6 +132,6 @@ def list_token_exchanges(call: Call[Before, None]) -> Response:
     check_whole(call)
     limit = max(1, min(call.query.limit, MAX_PAGE))
     before = MAX_POSITION if call.query.after is None else call.query.after
-    found = call.ledger.identities.trusted.exchanges(before=before, limit=limit)
+    found = call.ledger.jobs.trusted.exchanges(before=before, limit=limit)
     following = found[-1].number if len(found) == limit else None
     return answer(TokenExchangePage(tuple(found), following))

@@ -2,8 +2,10 @@
 //
 //	tlog log FOLDER      a checkpoint, every tile, entries, and proofs, as they were handed out
 //	tlog proofs FILE     lines of proofs: "record SIZE INDEX ROOT LEAF HASH…" and "tree OLD SIZE OLDROOT ROOT HASH…"
+//	tlog verdicts FILE   the same lines, and "note VKEY BASE64" of a signed note: a verdict for each
 //
 // It ends with 0 when all is good, and with 1 and a line that begins with "refused" when anything is not.
+// Verdicts are lines, "accepted" or "refused: WHY", and it ends with 0.
 package main
 
 import (
@@ -23,8 +25,15 @@ import (
 
 func main() {
 	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: tlog log FOLDER | tlog proofs FILE")
+		fmt.Fprintln(os.Stderr, "usage: tlog log FOLDER | tlog proofs FILE | tlog verdicts FILE")
 		os.Exit(2)
+	}
+	if os.Args[1] == "verdicts" {
+		if err := printVerdicts(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+		return
 	}
 	checks := map[string]func(string) (int, error){"log": checkLog, "proofs": checkProofs}
 	checked, err := checks[os.Args[1]](os.Args[2])
@@ -187,43 +196,88 @@ func entry(folder string, index, size int64) ([]byte, error) {
 }
 
 func checkProofs(file string) (int, error) {
+	checked := 0
+	err := eachLine(file, func(words []string) error {
+		checked++
+		if err := checkLine(words); err != nil {
+			return fmt.Errorf("line %d: %w", checked, err)
+		}
+		return nil
+	})
+	return checked, err
+}
+
+func printVerdicts(file string) error {
+	return eachLine(file, func(words []string) error {
+		if err := checkLine(words); err != nil {
+			fmt.Println("refused:", strings.ReplaceAll(err.Error(), "\n", " "))
+		} else {
+			fmt.Println("accepted")
+		}
+		return nil
+	})
+}
+
+func eachLine(file string, do func([]string) error) error {
 	opened, err := os.Open(file)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer opened.Close()
-	checked := 0
 	scanner := bufio.NewScanner(opened)
-	for ; scanner.Scan(); checked++ {
-		words := strings.Fields(scanner.Text())
-		first, err := strconv.ParseInt(words[1], 10, 64)
-		if err != nil {
-			return checked, err
-		}
-		second, err := strconv.ParseInt(words[2], 10, 64)
-		if err != nil {
-			return checked, err
-		}
-		var hashes []tlog.Hash
-		for _, word := range words[3:] {
-			raw, err := hex.DecodeString(word)
-			if err != nil {
-				return checked, err
-			}
-			hash, err := tlog.ParseHash(base64.StdEncoding.EncodeToString(raw))
-			if err != nil {
-				return checked, err
-			}
-			hashes = append(hashes, hash)
-		}
-		if words[0] == "record" {
-			err = tlog.CheckRecord(hashes[2:], first, hashes[0], second, hashes[1])
-		} else {
-			err = tlog.CheckTree(hashes[2:], second, hashes[1], first, hashes[0])
-		}
-		if err != nil {
-			return checked, fmt.Errorf("line %d: %w", checked+1, err)
+	scanner.Buffer(nil, 4<<20)
+	for scanner.Scan() {
+		if err := do(strings.Fields(scanner.Text())); err != nil {
+			return err
 		}
 	}
-	return checked, scanner.Err()
+	return scanner.Err()
+}
+
+// checkLine checks a proof that is written as one line, or a note.
+func checkLine(words []string) error {
+	if len(words) == 3 && words[0] == "note" {
+		return checkNote(words[1], words[2])
+	}
+	if len(words) < 5 {
+		return fmt.Errorf("a line of %d words", len(words))
+	}
+	first, err := strconv.ParseInt(words[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	second, err := strconv.ParseInt(words[2], 10, 64)
+	if err != nil {
+		return err
+	}
+	var hashes []tlog.Hash
+	for _, word := range words[3:] {
+		raw, err := hex.DecodeString(word)
+		if err != nil {
+			return err
+		}
+		hash, err := tlog.ParseHash(base64.StdEncoding.EncodeToString(raw))
+		if err != nil {
+			return err
+		}
+		hashes = append(hashes, hash)
+	}
+	if words[0] == "record" {
+		return tlog.CheckRecord(hashes[2:], first, hashes[0], second, hashes[1])
+	}
+	return tlog.CheckTree(hashes[2:], second, hashes[1], first, hashes[0])
+}
+
+// checkNote checks the signatures of a note with one key; what its text says is not looked at.
+func checkNote(key, encoded string) error {
+	verifier, err := note.NewVerifier(key)
+	if err != nil {
+		return err
+	}
+	raw, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return err
+	}
+	_, err = note.Open(raw, note.VerifierList(verifier))
+	return err
 }
