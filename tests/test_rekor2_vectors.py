@@ -1,7 +1,7 @@
 """Bundles that others signed and logged (Rekor v2), with the verdict that each must get.
 
-They are no part of this repository: they lie in `shared/data/rekor2` beside it, or below the folder that
-DEEDBOOK_TEST_SHARED_DATA names.
+They are no part of this repository: they lie in `shared/data/rekor2` beside it or above, or below the folder
+that DEEDBOOK_TEST_SHARED_DATA names.
 """
 
 import csv
@@ -29,12 +29,13 @@ from domain.signed_note import NoteKey
 from domain.trust import ED25519_SPKI
 from tests.outside_programs import ROOT, Case, Root, sigstore
 
-SHARED = Path(os.environ.get("DEEDBOOK_TEST_SHARED_DATA", ROOT.parent / "shared" / "data"))
-FOLDER = SHARED / "rekor2"
+NAMED = os.environ.get("DEEDBOOK_TEST_SHARED_DATA")
+FOLDERS = [Path(NAMED)] if NAMED else [one / "shared" / "data" for one in ROOT.parents]
+FOLDER = next((one / "rekor2" for one in FOLDERS if (one / "rekor2").is_dir()), ROOT / "rekor2")
 
 pytestmark = pytest.mark.skipif(
     not (FOLDER / "expected.tsv").is_file(),
-    reason="the Rekor v2 vectors are not here: no folder shared/data/rekor2 beside the repository",
+    reason="the Rekor v2 vectors are not here: no folder shared/data/rekor2 beside it or above",
 )
 
 
