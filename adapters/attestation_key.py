@@ -9,8 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from adapters.ed25519_key import verify_signature
-from adapters.p256_key import verify_p256
+from adapters.signature_check import verify_p256, verify_signature
 from domain.trust import ED25519_SPKI, is_p256
 
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import psycopg
 
-from adapters.ed25519_key import verify_signature
 from adapters.examined import MAX_FINDINGS, Finding
 from adapters.postgres_checkpoints import TRACKING
 from adapters.postgres_keys import read_trust
+from adapters.signature_check import verify_signature
 from adapters.tree_rows import MAX_LEVEL, read_nodes, read_runs, run_of
 from domain.checkpoint import Checkpoint, open_checkpoint
 from domain.errors import Damaged, DeedbookError, NotFound

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 import msgspec
 import psycopg
 
-from adapters.ed25519_key import verify_signature
 from adapters.examined import Finding
-from adapters.p256_key import verify_p256
 from adapters.postgres_keys import read_trust
+from adapters.signature_check import verify_p256, verify_signature
 from domain.dsse import pae
 from domain.errors import DeedbookError
 from domain.hashed_rekord import LeafKey, encode_leaf

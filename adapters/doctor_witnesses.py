@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import psycopg
 
-from adapters.ed25519_key import verify_signature
 from adapters.examined import Finding
+from adapters.signature_check import verify_signature
 from adapters.witness_alarms import standing_alarm
 from domain.cosignature import cosignatures_of, parse_cosigner_key
 from domain.errors import DeedbookError

@@ -1,9 +1,8 @@
-"""Ed25519: the key with which checkpoints are signed, and the check of a signature."""
+"""Ed25519: the key with which checkpoints are signed."""
 
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from adapters.key_file import read_key, unusable, write_key
@@ -28,15 +27,6 @@ class FileSigner:
     def sign_note(self, text: bytes) -> bytes:
         """The signature over a note's text."""
         return self._key.sign(text)
-
-
-def verify_signature(public_key: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether the key signed exactly this (RFC 8032)."""
-    try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
 
 
 def open_key(file: Path) -> FileSigner:

@@ -1,21 +1,18 @@
-"""ECDSA P-256: the key with which exports are sealed, and the check of a signature.
+"""ECDSA P-256: the key with which exports are sealed.
 
 Not Ed25519, because Sigstore's clients want a signature over a digest there.
 """
 
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
-    load_der_public_key,
 )
 
 from adapters.key_file import read_key, unusable, write_key
-from domain.trust import is_p256
 
 
 class FileSealSigner:
@@ -37,19 +34,6 @@ class FileSealSigner:
     def sign_dsse(self, pae: bytes) -> bytes:
         """The signature: ECDSA with SHA-256, its nonce from key and text (RFC 6979), DER."""
         return self._key.sign(pae, ec.ECDSA(SHA256(), deterministic_signing=True))
-
-
-def verify_p256(spki: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether the key signed exactly this: ECDSA P-256 with SHA-256, DER."""
-    if not is_p256(spki):
-        return False
-    try:
-        key = load_der_public_key(spki)
-        assert isinstance(key, ec.EllipticCurvePublicKey)
-        key.verify(signature, message, ec.ECDSA(SHA256()))
-    except (InvalidSignature, ValueError, UnsupportedAlgorithm):
-        return False
-    return True
 
 
 def open_seal_key(file: Path) -> FileSealSigner:

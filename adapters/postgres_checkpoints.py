@@ -13,6 +13,7 @@ import psycopg
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
+from adapters.postgres_connect import reading
 from adapters.postgres_keys import hold_log_key
 from adapters.tree_rows import Runs, extend_nodes, nodes_of, read_nodes, run_of, runs_of
 from adapters.witness_alarms import standing_alarm
@@ -68,7 +69,7 @@ class PostgresCheckpoints:
         Raises:
             NotFound: `project-not-found`.
         """
-        with self._pool.connection() as connection:
+        with reading(self._pool) as connection:
             return _find(connection, project, size)
 
     def nodes(
@@ -86,7 +87,7 @@ class PostgresCheckpoints:
         if guess >= MAX_GUESSED:
             guess = 0
         groups = plan(guess)
-        with self._pool.connection() as connection:
+        with reading(self._pool) as connection:
             known, read = _find_with(connection, project, size, runs_of(groups))
             found = 0 if known.signed is None else known.signed.size
             if found == guess:
@@ -103,7 +104,7 @@ class PostgresCheckpoints:
         Raises:
             NotFound: `project-not-found`.
         """
-        with self._pool.connection() as connection:
+        with reading(self._pool) as connection:
             known, (raw,) = _find_with(connection, project, None, run_of(level, first, stop))
             return known, raw
 
@@ -113,7 +114,7 @@ class PostgresCheckpoints:
         Raises:
             NotFound: `project-not-found`.
         """
-        with self._pool.connection() as connection:
+        with reading(self._pool) as connection:
             known = _find(connection, project, None)
             rows = connection.cursor(binary=True).execute(
                 _statements(project).lines, (project, first + 1, stop)
@@ -122,7 +123,7 @@ class PostgresCheckpoints:
 
     def behind(self) -> list[Behind]:
         """The logs that have grown since they were signed."""
-        with self._pool.connection() as connection:
+        with reading(self._pool) as connection:
             rows = connection.execute(
                 """
                 SELECT l.project_id, l.size, coalesce(t.position, 0)

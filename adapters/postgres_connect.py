@@ -101,6 +101,18 @@ def open_pool(url: str, *, max_size: int, pooled: bool = False) -> Iterator[Conn
         pool.close()
 
 
+@contextmanager
+def reading(pool: ConnectionPool) -> Iterator[psycopg.Connection]:
+    """A connection for statements that need no common transaction: BEGIN and COMMIT are round trips."""
+    with pool.connection() as connection:
+        connection.autocommit = True  # said to the driver alone
+        try:
+            yield connection
+        finally:
+            if not connection.closed:
+                connection.autocommit = False
+
+
 def _restrict(connection: psycopg.Connection) -> None:
     """Take on the restricted role where the login may, and bound every statement."""
     connection.execute(

@@ -12,6 +12,7 @@ from psycopg import Cursor
 from psycopg_pool import ConnectionPool
 
 from adapters.outside_contents import NOTHING_OUTSIDE, Kept, OutsideContents
+from adapters.postgres_connect import reading
 from adapters.postgres_erasures import erased_at
 from domain.digest import format_digest
 from domain.errors import Damaged, DeedbookError
@@ -118,14 +119,14 @@ class PostgresExports:
         self, project: str, position: int, scope: str, format_version: int
     ) -> ExportRecord | None:
         """The export, if it was laid out and its files are still kept."""
-        with self._pool.connection() as connection:
+        with reading(self._pool) as connection:
             cursor = connection.cursor(binary=True)
             return _find(cursor, (project, position, scope, format_version))
 
     def whole(self, project: str, position: int, scope: str, format_version: int) -> Whole | None:
         """The export, if it was read through before and its contents are all in the database."""
         key = (project, position, scope, format_version)
-        with self._pool.connection() as connection:
+        with reading(self._pool) as connection:
             row = (
                 connection.cursor(binary=True)
                 .execute(
@@ -155,7 +156,7 @@ class PostgresExports:
 
     def absent(self, record: ExportRecord) -> list[Absent]:
         """The contents of a kept layout that the ledger does not have any more."""
-        with self._pool.connection() as connection:
+        with reading(self._pool) as connection:
             rows = (
                 connection.cursor(binary=True)
                 .execute(
@@ -176,7 +177,7 @@ class PostgresExports:
 
     def outside(self, record: ExportRecord) -> list[Outside]:
         """The contents of a kept layout that lie outside."""
-        with self._pool.connection() as connection:
+        with reading(self._pool) as connection:
             rows = (
                 connection.cursor(binary=True)
                 .execute(

@@ -12,6 +12,7 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from adapters.postgres_checkpoints import LOCK_SECONDS, TRACKING, refused
+from adapters.postgres_connect import reading
 from adapters.postgres_keys import read_trust, retired
 from adapters.tree_rows import extend_nodes
 from adapters.witness_alarms import standing_alarm
@@ -62,17 +63,17 @@ class PostgresSeals:
             NotFound: `signing-key-absent`.
             Damaged: `statement-malformed`.
         """
-        with self._pool.connection() as connection:
+        with reading(self._pool) as connection:
             return read_trust(connection)
 
     def find(self, statement: bytes) -> Sealed | None:
         """The newest seal of a statement by a key that is valid where it stands."""
-        with self._pool.connection() as connection:
+        with reading(self._pool) as connection:
             return _find(connection, statement)
 
     def of_export(self, subject: Subject) -> list[Sealed]:
         """The seals of an export, newest first."""
-        with self._pool.connection() as connection:
+        with reading(self._pool) as connection:
             rows = (
                 connection.cursor(binary=True)
                 .execute(

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from adapters.ed25519_key import verify_signature
+from adapters.signature_check import verify_signature
 from domain.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from domain.errors import Damaged, DeedbookError
 from domain.events import parse

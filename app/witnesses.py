@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Protocol
 
-from adapters.ed25519_key import verify_signature
 from adapters.postgres_checkpoints import Signed
 from adapters.postgres_witnesses import Due, PostgresWitnesses, Unwitnessed
+from adapters.signature_check import verify_signature
 from adapters.witness_alarms import Alarm, Kind
 from adapters.witness_client import Answer, Cosigned, KnowsAnother, NotConsistent, Unanswered
 from app.checkpoints import Checkpoints

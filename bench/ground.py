@@ -14,9 +14,13 @@ from pathlib import Path
 
 import msgspec
 import psycopg
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from adapters.ed25519_key import FileSigner
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.migrate import migrate
+from adapters.p256_key import FileSealSigner
 from adapters.service_login import service_login
 from app.bootstrap import open_ledger
 from app.ledger import Ledger
@@ -39,6 +43,8 @@ class Ground(msgspec.Struct, frozen=True):
         owner_url: The superuser's.
         url: With which the service connects.
         ledger: In this process.
+        signer: Its log key.
+        seal_signer: Its seal key.
         quick: Smaller inputs.
     """
 
@@ -46,6 +52,8 @@ class Ground(msgspec.Struct, frozen=True):
     owner_url: str
     url: str
     ledger: Ledger
+    signer: FileSigner
+    seal_signer: FileSealSigner
     quick: bool
 
     def checkpoint(self) -> None:
@@ -85,8 +93,11 @@ def open_ground(*, quick: bool) -> Iterator[Ground]:
         with EmbeddedPostgres.open(folder / "data") as server:
             migrate(server.admin_url)
             url = service_login(server.admin_url)
-            with open_ledger(Settings(database_url=url, deedbook_host=HOST), url) as ledger:
-                yield Ground(folder, server.admin_url, url, ledger, quick)
+            signer = FileSigner(Ed25519PrivateKey.generate())
+            seal_signer = FileSealSigner(generate_private_key(SECP256R1()))
+            settings = Settings(database_url=url, deedbook_host=HOST)
+            with open_ledger(settings, url, signer=signer, seal_signer=seal_signer) as ledger:
+                yield Ground(folder, server.admin_url, url, ledger, signer, seal_signer, quick)
 
 
 @contextmanager

@@ -5,12 +5,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import psycopg
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg_pool import ConnectionPool
 
-from adapters.ed25519_key import FileSigner
 from adapters.postgres_checkpoints import PostgresCheckpoints
-from adapters.postgres_connect import open_pool
+from adapters.postgres_connect import open_pool, reading
 from app.checkpoints import Checkpoints
 from bench.ground import HOST, Ground
 from bench.measure import Figure, middle, race, rate_of, ratio
@@ -27,9 +25,8 @@ Call = Callable[[], object]
 def measure(ground: Ground, rounds: int) -> Iterator[Figure]:
     """What a verifier asks for, of 1,000 events and of a million."""
     large = 100_000 if ground.quick else 1_000_000
-    signer = FileSigner(Ed25519PrivateKey.generate())
     with open_pool(ground.url, max_size=1) as pool:
-        checkpoints = Checkpoints(PostgresCheckpoints(pool), signer)
+        checkpoints = Checkpoints(PostgresCheckpoints(pool), ground.signer)
         works: dict[str, Call] = {FLOOR: partial(_select, pool)}
         names = []
         for size in (SMALL, large):
@@ -91,7 +88,7 @@ def _often(call: Call) -> float:
 
 
 def _select(pool: ConnectionPool) -> None:
-    with pool.connection() as connection:
+    with reading(pool) as connection:
         assert connection.cursor(binary=True).execute("SELECT 1").fetchone() is not None
 
 

@@ -6,16 +6,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import psycopg
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg_pool import ConnectionPool
 
-from adapters.ed25519_key import FileSigner
-from adapters.p256_key import FileSealSigner
 from adapters.postgres_checkpoints import PostgresCheckpoints
 from adapters.postgres_connect import open_pool
 from adapters.postgres_exports import PostgresExports
-from adapters.postgres_keys import register_key
 from adapters.postgres_seals import PostgresSeals
 from app.checkpoints import Checkpoints
 from app.exports import Exports
@@ -40,13 +35,11 @@ def measure(ground: Ground, rounds: int) -> Iterator[Figure]:
     for number in range(20):
         ledger.write_artifact(PROJECT, "NOTE", f"n{number}", b"# Note\n", actor="user:bench")
     position = ledger.position(PROJECT, None)
-    log, sealing = FileSigner(Ed25519PrivateKey.generate()), _seal_signer()
+    log, sealing = ground.signer, ground.seal_signer
     with psycopg.connect(ground.owner_url) as connection:
         connection.execute("CREATE TABLE bench_row (id bigserial PRIMARY KEY, content bytea)")
         connection.execute("GRANT ALL ON bench_row, bench_row_id_seq TO deedbook_service")
     with open_pool(ground.url, max_size=1) as pool:
-        register_key(pool, log.public_key)
-        register_key(pool, sealing.spki, "seal")
         exports = Exports(ledger.log, PostgresExports(pool))
         checkpoints = Checkpoints(PostgresCheckpoints(pool), log)
         seals = Seals(PostgresSeals(pool), exports, checkpoints, log, sealing)
@@ -71,10 +64,6 @@ def measure(ground: Ground, rounds: int) -> Iterator[Figure]:
         target="<= 4", inverse=True,
     )  # fmt: skip
     yield ratio(f"{AGAIN}, against {FLOOR}", rates, AGAIN, FLOOR, "calls/s", inverse=True)
-
-
-def _seal_signer() -> FileSealSigner:
-    return FileSealSigner(generate_private_key(SECP256R1()))
 
 
 def _insert(pool: ConnectionPool) -> None:

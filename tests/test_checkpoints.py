@@ -12,10 +12,11 @@ from psycopg import sql
 
 from adapters import postgres_checkpoints
 from adapters.commit_signal import CommitSignal
-from adapters.ed25519_key import FileSigner, make_key, open_key, verify_signature
+from adapters.ed25519_key import FileSigner, make_key, open_key
 from adapters.postgres_checkpoints import PostgresCheckpoints
 from adapters.postgres_connect import open_pool
 from adapters.postgres_keys import current_key, register_key
+from adapters.signature_check import verify_signature
 from app import bootstrap
 from app.checkpoint_follower import (
     REFUSED_SECONDS,

@@ -5,7 +5,7 @@ import base64
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from adapters.ed25519_key import verify_signature
+from adapters.signature_check import verify_signature
 from domain.cosignature import (
     MAX_TIME,
     CosignerKey,

@@ -5,7 +5,7 @@ import base64
 import httpx2
 import pytest
 
-from adapters.ed25519_key import verify_signature
+from adapters.signature_check import verify_signature
 from domain import merkle
 from domain.checkpoint import Checkpoint, open_checkpoint
 from domain.signed_note import NoteKey

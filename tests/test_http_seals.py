@@ -5,7 +5,7 @@ import hashlib
 import httpx2
 import pytest
 
-from adapters.ed25519_key import verify_signature
+from adapters.signature_check import verify_signature
 from app.signatures import SIGNATURES
 from domain.checkpoint import open_checkpoint
 from domain.merkle import leaf_hash, tree_root

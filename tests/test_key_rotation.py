@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from adapters import ed25519_key, p256_key
-from adapters.ed25519_key import verify_signature
 from adapters.postgres_keys import Role
 from adapters.postgres_owner import open_owner
+from adapters.signature_check import verify_signature
 from app import bootstrap, key_rotation
 from app.key_rotation import Rotation, rotate
 from app.ledger import Ledger

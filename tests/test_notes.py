@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.ed25519_key import verify_signature
+from adapters.signature_check import verify_signature
 from domain.checkpoint import (
     Checkpoint,
     format_checkpoint,

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from adapters.p256_key import verify_p256
+from adapters.signature_check import verify_p256
 from app.public_keys import public_files
 from domain.dsse import pae
 from domain.errors import DeedbookError

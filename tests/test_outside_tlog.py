@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters.ed25519_key import verify_signature
+from adapters.signature_check import verify_signature
 from app.ledger import Ledger
 from domain import merkle
 from domain.checkpoint import open_checkpoint

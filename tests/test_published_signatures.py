@@ -7,8 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters.ed25519_key import verify_signature
-from adapters.p256_key import verify_p256
+from adapters.signature_check import verify_p256, verify_signature
 from domain.trust import P256_SPKI
 
 FOLDER = Path(__file__).parent / "data" / "wycheproof"

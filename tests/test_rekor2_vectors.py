@@ -18,8 +18,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from adapters.ed25519_key import verify_signature
-from adapters.p256_key import verify_p256
+from adapters.signature_check import verify_p256, verify_signature
 from domain.base64_text import decode64
 from domain.dsse import pae
 from domain.errors import DeedbookError

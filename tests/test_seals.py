@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from adapters.ed25519_key import verify_signature
-from adapters.p256_key import verify_p256
+from adapters.signature_check import verify_p256, verify_signature
 from app.ledger import Ledger
 from domain.checkpoint import open_checkpoint
 from domain.dsse import pae

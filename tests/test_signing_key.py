@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from adapters.ed25519_key import make_key, open_key, verify_signature
+from adapters.ed25519_key import make_key, open_key
 from adapters.key_file import key_file
+from adapters.signature_check import verify_signature
 from domain.errors import DeedbookError, Forbidden, NotFound, Unavailable
 from tests.note_samples import PUBLIC, published_signer
 

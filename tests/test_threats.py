@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from adapters.ed25519_key import verify_signature
+from adapters.signature_check import verify_signature
 from app.ledger import Ledger
 from app.signatures import SIGNATURES
 from app.verify import verify_file

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.ed25519_key import verify_signature
+from adapters.signature_check import verify_signature
 from domain.cosignature import CosignerKey, format_cosigner_key
 from domain.errors import DeedbookError
 from domain.signed_note import NoteKey, format_key

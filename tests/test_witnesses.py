@@ -14,10 +14,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from adapters.ed25519_key import verify_signature
 from adapters.postgres_checkpoints import PostgresCheckpoints
 from adapters.postgres_connect import open_pool
 from adapters.postgres_witnesses import PostgresWitnesses, Unwitnessed
+from adapters.signature_check import verify_signature
 from adapters.witness_alarms import clear_alarms
 from adapters.witness_client import WitnessClient
 from app import bootstrap

@@ -17,7 +17,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from adapters.ed25519_key import verify_signature
+from adapters.signature_check import verify_signature
 from domain.cosignature import (
     CosignerKey,
     cosigned_message,

@@ -146,7 +146,7 @@ def _moves_on(
 
 def _check_witnessed(note: str, file: Path) -> None:
     """Refuse a checkpoint that the witnesses of a policy have not cosigned."""
-    from adapters.ed25519_key import verify_signature
+    from adapters.signature_check import verify_signature
     from domain.errors import Damaged
     from domain.witness_policy import check_quorum, parse_policy
 
@@ -258,7 +258,7 @@ def _keys(given: Sequence[str]) -> "list[NoteKey]":
 
 def _opened(note: str, keys: "Sequence[NoteKey]") -> "Checkpoint":
     """The checkpoint of a note; its signature is checked where there is a key to do it with."""
-    from adapters.ed25519_key import verify_signature
+    from adapters.signature_check import verify_signature
     from domain.checkpoint import open_checkpoint, parse_checkpoint
     from domain.signed_note import parse_note
 
