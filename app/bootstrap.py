@@ -40,11 +40,11 @@ from app.checkpoints import Checkpoints
 from app.erasures import Erasures
 from app.exports import Exports
 from app.identity_exchange import IdentityExchange
+from app.keys.public_keys import write_public_files
+from app.keys.signing_key import Signers, open_seal_signer, open_signer
 from app.ledger import Ledger
-from app.public_keys import write_public_files
 from app.seals import Seals
 from app.settings import Settings
-from app.signing_key import Signers, open_seal_signer, open_signer
 from app.witness_follower import WitnessFollower
 from app.witness_setting import read_policy
 from app.witnesses import Witnesses, WitnessRounds

@@ -13,7 +13,7 @@ import msgspec
 
 from adapters.zip_reader import MAX_ZIP_BYTES, ZipEntry, open_archive
 from app.ledger import Ledger
-from app.verify import CountedArchive, Progress
+from app.offline.verify import CountedArchive, Progress
 from domain.digest import digest_of, format_digest, parse_digest
 from domain.errors import Conflict, Damaged, Invalid, NotFound, TooLarge
 from domain.log import MAX_BLOB_BYTES, Blob

@@ -12,9 +12,9 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.connection import address_to_connect
 from app.http.application import create_application
 from app.ledger import Ledger
+from app.remote.connection import address_to_connect
 from app.settings import Settings
 from domain.errors import Conflict, Invalid
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from adapters.data_folder import FolderLock, make_data_folder
 from app.bootstrap import open_ledger, own_database, ready_database
-from app.connection import Connection, connection_file, read_connection, write_connection
 from app.ending import until_told
 from app.first_import import fill, open_project
 from app.ledger import Ledger
+from app.remote.connection import Connection, connection_file, read_connection, write_connection
 from app.serving import listen, serve_ledger, url_of
 from app.settings import CHECKOUT, Settings
 from domain.errors import Conflict, DeedbookError

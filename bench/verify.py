@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from app.verify import SIDECAR
+from app.offline.verify import SIDECAR
 from bench.export import (
     COUNT,
     DOCUMENTS,

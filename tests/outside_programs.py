@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.public_keys import public_files
+from app.keys.public_keys import public_files
 from domain.trust import Trust
 
 ROOT = Path(__file__).parent.parent

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from adapters.ed25519_key import FileSigner
 from adapters.p256_key import FileSealSigner
-from app.signatures import SIGNATURES
+from app.offline.signatures import SIGNATURES
 from domain import canonical
 from domain.checkpoint import Checkpoint, format_checkpoint
 from domain.dsse import IN_TOTO, pae

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.build_facts import BuildFacts, build_facts, how_to_export
-from app.checkout import with_checkout
+from app.remote.build_facts import BuildFacts, build_facts, how_to_export
+from app.remote.checkout import with_checkout
 from tests.git_samples import Repository
 
 A, B, C = ("a" * 40, "b" * 40, "c" * 40)

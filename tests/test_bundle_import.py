@@ -9,7 +9,7 @@ import pytest
 
 from app.bundle_import import Imported, import_bundle
 from app.ledger import Ledger
-from app.verify import CountedArchive
+from app.offline.verify import CountedArchive
 from domain import merkle
 from domain.digest import format_digest
 from domain.errors import Conflict, DeedbookError, Invalid, Malformed, NotFound, TooLarge

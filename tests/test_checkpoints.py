@@ -25,9 +25,9 @@ from app.checkpoint_follower import (
     CheckpointFollower,
 )
 from app.checkpoints import Checkpoints
+from app.keys.signing_key import open_signer
 from app.ledger import Ledger
 from app.settings import Settings
-from app.signing_key import open_signer
 from domain import merkle
 from domain.checkpoint import open_checkpoint
 from domain.errors import DeedbookError

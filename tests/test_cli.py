@@ -156,7 +156,7 @@ def test_an_interruption_leaves_with_130(monkeypatch: pytest.MonkeyPatch) -> Non
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("app.connection.choose", interrupted)
+    monkeypatch.setattr("app.remote.connection.choose", interrupted)
     assert run(["project", "list"]) == failure.INTERRUPTED
 
 
@@ -166,7 +166,7 @@ def test_a_fault_of_ours_is_one_line(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr("app.connection.choose", broken)
+    monkeypatch.setattr("app.remote.connection.choose", broken)
     assert run(["project", "list"]) == failure.UNEXPECTED
     assert capsys.readouterr().err == "error: ZeroDivisionError: by zero (unexpected)\n"
 

@@ -11,10 +11,10 @@ import pytest
 
 from app.cli import failure
 from app.cli.root import run
-from app.client import Client
 from app.git_import import import_git
-from app.remote_artifacts import Proposal, put_artifact
-from app.remote_import import RemoteAppender
+from app.remote.artifacts import Proposal, put_artifact
+from app.remote.client import Client
+from app.remote.imports import RemoteAppender
 from domain.errors import StaleVersion, Unavailable
 from tests.git_samples import Repository
 from tests.serving import Served

@@ -113,8 +113,8 @@ def test_a_log_that_is_followed_shows_what_comes(
     served: Served, project: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The command is run in a thread, and ended by the end of its reader, as `head` does."""
-    from app.client import Client
-    from app.remote_events import follow
+    from app.remote.client import Client
+    from app.remote.events import follow
 
     seen: list[int] = []
     started = threading.Event()

@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app import client, transcripts
 from app.cli import failure
 from app.cli.root import run
+from app.remote import client, transcripts
 from domain.events import SideEffectFinished, TranscriptRecorded
 from tests.run_commands import Contents, Recorded, Typed, reachable_until, the
 from tests.serving import Served

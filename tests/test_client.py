@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from app.client import Client
+from app.remote.client import Client
 from domain.errors import (
     Conflict,
     Damaged,

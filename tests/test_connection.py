@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.connection import (
+from app.remote.connection import (
     Connection,
     choose,
     connection_file,

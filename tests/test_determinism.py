@@ -18,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 from adapters.migrate import migrate
 from app.bundle_import import import_bundle
 from app.ledger import Ledger
-from app.verify import verify_file
+from app.offline.verify import verify_file
 from domain.digest import digest_of
 from domain.errors import NotFound
 from tests.ledger_samples import another_database, make_project, open_ledger, write_export

@@ -19,7 +19,7 @@ from adapters.examined import MAX_FINDINGS
 from app.bundle_import import import_bundle
 from app.cli import failure
 from app.cli.root import run
-from app.connection import Connection, write_connection
+from app.remote.connection import Connection, write_connection
 from domain.digest import digest_of
 from domain.errors import NotFound, Unavailable
 from domain.events import EVENT_TYPES, StoredLine, encode_line

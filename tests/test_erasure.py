@@ -11,8 +11,8 @@ import pytest
 from app.bundle_import import import_bundle
 from app.door import EventInput
 from app.erasures import Erased
-from app.signatures import SIGNATURES
-from app.verify import verify_file
+from app.offline.signatures import SIGNATURES
+from app.offline.verify import verify_file
 from domain import canonical, merkle
 from domain.citation import Citation
 from domain.digest import digest_of, parse_digest

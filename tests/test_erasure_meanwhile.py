@@ -16,7 +16,7 @@ from adapters.postgres_erasures import PostgresErasures
 from app.door import EventInput
 from app.erasures import Erased, Erasures
 from app.ledger import Ledger
-from app.verify import verify_file
+from app.offline.verify import verify_file
 from domain import canonical
 from domain.digest import digest_of, parse_digest
 from domain.errors import Conflict, DeedbookError, Gone

@@ -7,7 +7,7 @@ import pytest
 
 from adapters import git_repository
 from adapters.git_repository import GitRepository
-from app.patchsets import read_range
+from app.remote.patchsets import read_range
 from domain.errors import NotFound, TooLarge
 from domain.patchset import path_bytes, read_patchset
 from tests.git_samples import Repository

@@ -10,9 +10,9 @@ from adapters.github_api import GitHubApi
 from app.cli.ci_page import _verified
 from app.cli.ci_record import MAX_REPORTS, found_reports
 from app.cli.ci_words import write_outputs
-from app.github_identity import ask_for_identity, log_in
-from app.github_job import Job, find_pull_request, read_job, run_title
-from app.sticky_comment import MAX_COMMENT_CHARACTERS, put_comment
+from app.remote.github_identity import ask_for_identity, log_in
+from app.remote.github_job import Job, find_pull_request, read_job, run_title
+from app.remote.sticky_comment import MAX_COMMENT_CHARACTERS, put_comment
 from domain.errors import (
     DeedbookError,
     Forbidden,

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from app.attestations import record_attestation
-from app.verify import verify_file
+from app.offline.verify import verify_file
 from domain.attestation import MAX_ATTESTATION_BYTES, MEDIA_TYPE, read_attestation
 from domain.attestation_record import record_of
 from domain.attestation_trust import Verdict

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from adapters.signature_check import verify_signature
-from app.signatures import SIGNATURES
+from app.offline.signatures import SIGNATURES
 from domain.checkpoint import open_checkpoint
 from domain.merkle import leaf_hash, tree_root
 from domain.seal import parse_statement

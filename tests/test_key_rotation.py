@@ -12,11 +12,12 @@ from adapters import ed25519_key, p256_key
 from adapters.postgres_keys import Role
 from adapters.postgres_owner import open_owner
 from adapters.signature_check import verify_signature
-from app import bootstrap, key_rotation
-from app.key_rotation import Rotation, rotate
+from app import bootstrap
+from app.keys import key_rotation
+from app.keys.key_rotation import Rotation, rotate
 from app.ledger import Ledger
+from app.offline.signatures import SIGNATURES
 from app.settings import Settings
-from app.signatures import SIGNATURES
 from domain.checkpoint import open_checkpoint
 from domain.errors import Conflict, DeedbookError, Invalid
 from domain.key_change import KEY_CHANGE_TYPE, parse_key_change

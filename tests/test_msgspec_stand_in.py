@@ -13,18 +13,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import app.verifier.msgspec as stand_in
-from app.verifier.msgspec import marks, plain, structs
-from app.verifier.msgspec.convert import table_of
-from app.verifier.msgspec.errors import Wrong
-from app.verifier.msgspec.struct_type import REQUIRED, is_struct
+import app.offline.verifier.msgspec as stand_in
+from app.offline.verifier.msgspec import marks, plain, structs
+from app.offline.verifier.msgspec.convert import table_of
+from app.offline.verifier.msgspec.errors import Wrong
+from app.offline.verifier.msgspec.struct_type import REQUIRED, is_struct
 from domain import canonical, errors, events
 from domain.errors import Damaged
 from tests.export_samples import sample_log
 from tests.twin_modules import twin_modules
 
 MODULES = (
-    "app.verifier.main",
+    "app.offline.verifier.main",
     "domain.key_change",
     "domain.seal",
     "domain.sigstore_bundle",
@@ -32,9 +32,9 @@ MODULES = (
 )
 TWINS = twin_modules(*MODULES)
 NEVER_READ = {
-    "app.fork_evidence.Fork",
-    "app.verify_given.Given",
-    "app.verify_given.Verified",
+    "app.offline.fork_evidence.Fork",
+    "app.offline.verify_given.Given",
+    "app.offline.verify_given.Verified",
     "domain.key_change.KeyChange",
     "domain.trust.LogKey",
     "domain.trust.Trust",
@@ -97,7 +97,7 @@ JUNK = (
 def structs_of() -> Iterator[tuple[str, Any, Any]]:
     """Each struct that can be in the file: its name, ours, and its twin."""
     for name, twin in TWINS.items():
-        if name.startswith("app.verifier."):
+        if name.startswith("app.offline.verifier."):
             continue
         real = __import__(name, fromlist=["_"])
         for member, kind in vars(twin).items():

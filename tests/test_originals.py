@@ -15,7 +15,7 @@ import pytest
 from adapters.doctor import examine_rows
 from app.bundle_import import import_bundle
 from app.cli.root import run
-from app.verify import verify_file
+from app.offline.verify import verify_file
 from domain.digest import digest_of, parse_digest
 from domain.errors import Conflict, Gone, Invalid, NotFound, Unavailable
 from domain.events import ArtifactVersionName, ArtifactWritten, Content, RunCreated

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.public_keys import public_files
+from app.keys.public_keys import public_files
 from domain.seal import Head
 from tests.ledger_samples import another_database, make_project, open_ledger, write_export
 from tests.outside_programs import NODE_FOLDER, PYTHON, ROOT, program, sigstore

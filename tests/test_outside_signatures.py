@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from adapters.signature_check import verify_p256
-from app.public_keys import public_files
+from app.keys.public_keys import public_files
 from domain.dsse import pae
 from domain.errors import DeedbookError
 from domain.seal import Head

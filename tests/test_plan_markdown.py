@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.plans import prepare_plan
+from app.remote.plans import prepare_plan
 from domain.errors import DeedbookError, Invalid, Malformed, NotFound, TooLarge
 from domain.events import ArtifactVersionName
 from domain.plan import read_plan

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from app.cli.root import COMMANDS
-from app.connection import Connection, write_connection
 from app.http.application import TOPICS
 from app.http.endpoint import Endpoint
 from app.http.openapi import STATUSES
 from app.http.problems import STATUS_OF_CODE
+from app.remote.connection import Connection, write_connection
 from app.settings import Settings
 from domain.events import EVENT_TYPES
 from tests.serving import Served

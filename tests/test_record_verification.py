@@ -17,7 +17,7 @@ from adapters.report import READERS
 from app.cli import record_verification
 from app.cli.choices import Choices
 from app.cli.record_verification import verification_command
-from app.record_verification import (
+from app.remote.record_verification import (
     MAX_FILES,
     Prepared,
     ReportFile,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from app.sticky_comment import MAX_COMMENT_CHARACTERS
+from app.remote.sticky_comment import MAX_COMMENT_CHARACTERS
 from domain.markdown_text import code
 from domain.verification import Counts
 from projections.run_gates import Gate, Gates

@@ -133,4 +133,4 @@ def test_only_the_settings_read_the_environment() -> None:
     }
     assert os.environ
     # The verifier's one file is a program of its own, and has no settings.
-    assert readers <= {"settings.py", "cli/root.py", "verifier/main.py"}
+    assert readers <= {"settings.py", "cli/root.py", "offline/verifier/main.py"}

@@ -16,9 +16,9 @@ import pytest
 from app.cli import failure
 from app.cli.root import run
 from app.cli.verify import verify_command
-from app.verifier import main as single
-from app.verifier.closure import closure_of
-from app.verifier.pack import FROM_OUTSIDE, MAIN, ROOT, packed, write_packed
+from app.offline.verifier import main as single
+from app.offline.verifier.closure import closure_of
+from app.offline.verifier.pack import FROM_OUTSIDE, MAIN, ROOT, packed, write_packed
 from app.version import VERSION
 from domain.errors import Conflict, Invalid
 from domain.trust import encode_trust
@@ -157,14 +157,16 @@ def test_every_file_in_it_is_a_source_as_it_stands() -> None:
     for name, content in _names().items():
         if name == "__main__.py":
             continue
-        path = f"app/verifier/{name}" if name.startswith("msgspec/") else name
+        path = f"app/offline/verifier/{name}" if name.startswith("msgspec/") else name
         assert (ROOT / path).read_bytes() == content, name
 
 
 def test_what_cannot_be_packed_is_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "app/verifier").mkdir(parents=True)
-    (tmp_path / "app/verifier/main.py").write_text("from ..verifier import more\nimport click\n")
-    with pytest.raises(RuntimeError, match=r"app\.verifier\.main imports click"):
+    (tmp_path / "app/offline/verifier").mkdir(parents=True)
+    (tmp_path / "app/offline/verifier/main.py").write_text(
+        "from ..verifier import more\nimport click\n"
+    )
+    with pytest.raises(RuntimeError, match=r"app\.offline\.verifier\.main imports click"):
         packed(tmp_path)
 
 

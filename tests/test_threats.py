@@ -13,8 +13,8 @@ from psycopg import sql
 
 from adapters.signature_check import verify_signature
 from app.ledger import Ledger
-from app.signatures import SIGNATURES
-from app.verify import verify_file
+from app.offline.signatures import SIGNATURES
+from app.offline.verify import verify_file
 from domain.approval_signature import demand
 from domain.checkpoint import open_checkpoint
 from domain.errors import Conflict, DeedbookError

@@ -12,7 +12,7 @@ import pytest
 
 from app.cli import failure
 from app.cli.root import run
-from app.verify import verify_file
+from app.offline.verify import verify_file
 from domain.events import ArtifactWritten, ProjectCreated
 from domain.merkle import leaf_hash, tree_root
 from projections.bundle import Scope

@@ -7,7 +7,7 @@ import pytest
 
 from app.cli import failure
 from app.cli.root import run
-from app.signatures import SIGNATURES
+from app.offline.signatures import SIGNATURES
 from domain.digest import parse_digest
 from domain.trust import parse_trust
 from projections.verify_evidence import Evidence
@@ -80,7 +80,7 @@ def verified(files: dict[str, bytes]) -> Report:
     """The report on the good export, in memory."""
     from tempfile import TemporaryDirectory
 
-    from app.verify import verify_file
+    from app.offline.verify import verify_file
 
     with TemporaryDirectory() as folder:
         file = Path(folder) / ZIP

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.zip_reader import open_archive
-from app.verify import verify_file
+from app.offline.verify import verify_file
 from domain.errors import Damaged, Malformed, TooLarge
 from projections.bundle_paths import check_path
 from projections.verify_report import Report
@@ -294,14 +294,14 @@ def test_a_refused_file_that_cannot_be_read_again_has_no_digest(
 ) -> None:
     file = tmp_path / "bad.zip"
     file.write_bytes(CRAFTS.good + b"x")
-    monkeypatch.setattr("app.verify.MAX_ZIP_BYTES", 100)
+    monkeypatch.setattr("app.offline.verify.MAX_ZIP_BYTES", 100)
     assert verified(file).zip_sha256 is None
 
     def vanish(*_: object, **__: object) -> None:
         file.unlink()
         raise Damaged("archive-end", "gone")
 
-    monkeypatch.setattr("app.verify.open_archive", vanish)
+    monkeypatch.setattr("app.offline.verify.open_archive", vanish)
     assert verified(file).zip_sha256 is None
 
 

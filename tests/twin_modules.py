@@ -4,7 +4,7 @@ import importlib
 import sys
 from types import ModuleType
 
-import app.verifier.msgspec as stand_in
+import app.offline.verifier.msgspec as stand_in
 
 OURS = ("domain", "projections", "adapters", "app")
 

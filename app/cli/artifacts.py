@@ -88,7 +88,7 @@ def put(
     from app.cli.given_file import read_given
     from app.cli.output import remark, show_one, warn
     from app.redaction import screened_content
-    from app.remote_artifacts import Original, Proposal, put_artifact
+    from app.remote.artifacts import Original, Proposal, put_artifact
     from domain.log import MAX_BLOB_BYTES
 
     if file == original == "-":
@@ -152,7 +152,7 @@ def get(
 ) -> None:
     """Write an artifact's content, byte for byte, to standard output or FILE."""
     from app.cli.output import binary_output, refuse_terminal, remark
-    from app.remote_artifacts import latest_version, read_content
+    from app.remote.artifacts import latest_version, read_content
 
     choices = chosen()
     slug = choices.named_project()
@@ -177,8 +177,8 @@ def get(
 def list_artifacts(kind: str | None, at: int | None) -> None:
     """List the artifacts with their latest versions."""
     from app.cli.output import show
-    from app.client import pages
-    from app.remote_artifacts import artifacts_path
+    from app.remote.artifacts import artifacts_path
+    from app.remote.client import pages
 
     choices = chosen()
     slug = choices.named_project()
@@ -204,8 +204,8 @@ def list_artifacts(kind: str | None, at: int | None) -> None:
 def history(kind: str, key: str, at: int | None) -> None:
     """List the versions of one artifact."""
     from app.cli.output import show
-    from app.client import pages
-    from app.remote_artifacts import versions_path
+    from app.remote.artifacts import versions_path
+    from app.remote.client import pages
 
     choices = chosen()
     slug = choices.named_project()
@@ -233,7 +233,7 @@ def history(kind: str, key: str, at: int | None) -> None:
 def diff(kind: str, key: str, old: int | None, new: int | None) -> None:
     """Show what changed between two versions, the last two if left away."""
     from app.cli.output import binary_output, show_one
-    from app.remote_artifacts import artifact_path, latest_version
+    from app.remote.artifacts import artifact_path, latest_version
 
     choices = chosen()
     slug = choices.named_project()

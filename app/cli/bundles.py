@@ -9,7 +9,7 @@ from app.cli.choices import Command, chosen, project_argument
 from app.cli.written_file import write_whole
 
 if TYPE_CHECKING:
-    from app.client import Client
+    from app.remote.client import Client
     from domain.seal import Head
 
 
@@ -54,9 +54,9 @@ def export_command(
     Sealing the same again gives the same bytes.
     """
     from app.cli.output import remark
-    from app.client import announced_sha256, segment
     from app.progress import Progress, readable_size
-    from app.remote_events import position
+    from app.remote.client import announced_sha256, segment
+    from app.remote.events import position
     from domain.digest import format_digest
 
     choices = chosen()
@@ -107,8 +107,8 @@ def _refuse_other(target: Path, there: str, wanted: str) -> None:
 
 def _head(commit: str | None, repository: str | None) -> "Head | None":
     """The commit to seal for, with where it is."""
-    from app.build_facts import build_facts
-    from app.checkout import resolved, with_checkout
+    from app.remote.build_facts import build_facts
+    from app.remote.checkout import resolved, with_checkout
     from app.settings import environment
     from domain.seal import Head, check_head
 
@@ -123,7 +123,7 @@ def _head(commit: str | None, repository: str | None) -> "Head | None":
 def _seal(client: "Client", path: str, asked: dict[str, object], target: Path, digest: str) -> Path:
     """Have it sealed, and keep the sidecar beside it, once it is about this very file."""
     from app.cli.output import remark
-    from app.verify import SIDECAR
+    from app.offline.verify import SIDECAR
     from domain.digest import format_digest
     from domain.errors import Damaged
     from domain.seal import parse_statement

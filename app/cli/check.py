@@ -22,9 +22,9 @@ def check_run(run_id: str | None, commit: str | None, at: int | None) -> int:
     Its state and steps, its checks, the approvals of what it changed outside, the outcomes, the
     deployments, and the contents behind all of it. Exits with 3 when one of these gates does not hold.
     """
-    from app.checkout import resolved
     from app.cli.output import printable, show_one, styled
-    from app.remote_runs import read_gates
+    from app.remote.checkout import resolved
+    from app.remote.runs import read_gates
 
     choices = chosen()
     with chosen_run(run_id) as chosen_one:

@@ -12,8 +12,8 @@ from app.cli.given_file import read_given
 from app.cli.written_file import write_whole
 
 if TYPE_CHECKING:
-    from app.client import Client
-    from app.verify_proof import ProofReport
+    from app.offline.verify_proof import ProofReport
+    from app.remote.client import Client
     from domain.checkpoint import Checkpoint
     from domain.signed_note import NoteKey
 
@@ -75,7 +75,7 @@ def checkpoint_command(
     signature is checked.
     """
     from app.cli.output import remark, show_one
-    from app.client import segment
+    from app.remote.client import segment
 
     if witness_file is not None:
         if since is not None or file is not None:
@@ -181,7 +181,7 @@ def proof_command(
 ) -> None:
     """Take away the proof that one event is in the log (C2SP tlog-proof)."""
     from app.cli.output import remark, show_one
-    from app.client import segment
+    from app.remote.client import segment
 
     choices = chosen()
     if len(words) > 2 or not (words[-1].isascii() and words[-1].isdigit()):
@@ -218,7 +218,7 @@ def verify_proof_command(file: Path, keys: tuple[str, ...], event: Path | None) 
       INCOMPLETE  the key or the event was not given              exit 3
       FAILED      something contradicts                           exit 3
     """  # noqa: D301 -- click's mark for a block that is kept as it is
-    from app.verify_proof import verify_proof
+    from app.offline.verify_proof import verify_proof
 
     choices = chosen()
     line = None if event is None else _read(event).removesuffix(b"\n")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from app.client import Client
-    from app.connection import Connection
+    from app.remote.client import Client
+    from app.remote.connection import Connection
     from app.settings import Settings
 
 PREFIX = "global_"
@@ -37,7 +37,7 @@ class Choices:
 
     def connection(self) -> "Connection":
         """The ledger to talk to: flag, variable, `connection.json`, default, in this order."""
-        from app.connection import choose, read_connection
+        from app.remote.connection import choose, read_connection
 
         settings = self.settings()
         return choose(
@@ -50,7 +50,7 @@ class Choices:
 
     def client(self) -> "Client":
         """An HTTP client for that ledger; use it as a context manager."""
-        from app.client import Client
+        from app.remote.client import Client
 
         connection = self.connection()
         return Client(connection.url, connection.token)

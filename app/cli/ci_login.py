@@ -23,9 +23,9 @@ def login_command(audience: str) -> None:
 
     from app.cli.ci_words import mask
     from app.cli.output import remark, show_one
-    from app.connection import Connection, write_connection
-    from app.github_identity import log_in
-    from app.github_job import read_job
+    from app.remote.connection import Connection, write_connection
+    from app.remote.github_identity import log_in
+    from app.remote.github_job import read_job
     from app.settings import environment
 
     choices = chosen()
@@ -48,8 +48,8 @@ def login_command(audience: str) -> None:
 def logout_command() -> None:
     """End the token that `ci login` has got, and forget it; nothing to end is no fault."""
     from app.cli.output import remark, warn
-    from app.client import Client
-    from app.connection import connection_file, read_connection
+    from app.remote.client import Client
+    from app.remote.connection import connection_file, read_connection
     from domain.errors import DeedbookError
 
     folder = chosen().settings().data_folder

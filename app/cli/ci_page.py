@@ -96,9 +96,9 @@ def comment_command(
     """
     from adapters.github_api import GitHubApi
     from app.cli.output import remark, show_one
-    from app.github_job import read_job
+    from app.remote.github_job import read_job
+    from app.remote.sticky_comment import AUTHOR, mark_of, put_comment
     from app.settings import environment
-    from app.sticky_comment import AUTHOR, mark_of, put_comment
 
     choices = chosen()
     job = read_job(environment())
@@ -120,8 +120,8 @@ def comment_command(
 def _page(run_id: str, head: str, bundle: Path, report: Path, link: str, *, pinned: bool) -> str:
     import hashlib
 
-    from app.github_job import read_job
-    from app.remote_runs import read_gates, read_timeline
+    from app.remote.github_job import read_job
+    from app.remote.runs import read_gates, read_timeline
     from app.settings import environment
     from projections.run_markdown import Export, Origin, run_markdown
 

@@ -10,7 +10,7 @@ from app.cli.choices import Command, chosen, secret_options
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from app.github_job import Job
+    from app.remote.github_job import Job
 
 MAX_REPORTS = 200
 
@@ -28,9 +28,9 @@ def begin_command(run_id: str, title: str) -> None:
     from adapters.github_api import GitHubApi
     from app.cli.ci_words import literal_output, write_outputs
     from app.cli.output import remark, show_one
-    from app.current_run import remember_run
-    from app.github_job import find_pull_request, read_job, run_title
-    from app.remote_runs import record, run_event
+    from app.remote.current_run import remember_run
+    from app.remote.github_job import find_pull_request, read_job, run_title
+    from app.remote.runs import record, run_event
     from app.settings import environment
     from domain.errors import Conflict
     from domain.events import RunCreated, RunStarted
@@ -118,7 +118,7 @@ def record_command(
     from app.cli.record_patchset import patchset_command
     from app.cli.record_verification import verification_command
     from app.cli.run_phases import finish_command
-    from app.github_job import OUTCOMES, read_job
+    from app.remote.github_job import OUTCOMES, read_job
     from app.settings import environment
 
     variables = environment()

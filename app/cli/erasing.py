@@ -9,8 +9,8 @@ import click
 from app.cli.choices import chosen
 
 if TYPE_CHECKING:
-    from app.client import Client
-    from app.remote_erasures import Erased, Named, Previewed
+    from app.remote.client import Client
+    from app.remote.erasures import Erased, Named, Previewed
 
 Members = dict[str, object]
 MAX_SHOWN = 20
@@ -38,7 +38,7 @@ def erase_shown(
         dry_run: Only show.
     """
     from app.cli.output import remark, show_one
-    from app.remote_erasures import erase, preview
+    from app.remote.erasures import erase, preview
 
     if not dry_run and reason is None:
         raise click.UsageError("Say why, with --reason; or only look, with --dry-run.")

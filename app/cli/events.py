@@ -11,7 +11,7 @@ import click
 from app.cli.choices import Choices, Command, chosen, project_argument, secret_options
 
 if TYPE_CHECKING:
-    from app.remote_events import ShownEvent
+    from app.remote.events import ShownEvent
     from domain.secret_policy import SecretPolicy
 
 SHOWN_EVENTS = 50
@@ -49,7 +49,7 @@ def append_command(
     from app.cli.output import remark, show
     from app.cli.randomness import new_id
     from app.event_input import preview, read_events, with_id
-    from app.remote_events import append
+    from app.remote.events import append
     from domain.log import MAX_BATCH_EVENTS
     from domain.secret_policy import SecretPolicy
 
@@ -112,7 +112,7 @@ def log_command(
 
     With --output ndjson it prints the events as they are stored, byte for byte.
     """
-    from app import remote_events
+    from app.remote import events as remote_events
 
     choices = chosen()
     slug = choices.named_project(project)
@@ -139,9 +139,9 @@ def replay_command(project: str | None, at: int | None, file: Path | None) -> No
 
     Each line is one leaf of the project's tree: what an export carries as events.jsonl.
     """
-    from app import remote_events
     from app.cli.output import binary_output, remark
     from app.progress import Progress
+    from app.remote import events as remote_events
 
     choices = chosen()
     slug = choices.named_project(project)

@@ -41,7 +41,7 @@ def _guarded(subject: str, look: Callable[[], Iterator[Examined]]) -> list[Exami
 
 
 def _connection(choices: Choices) -> Iterator[Examined]:
-    from app.connection import connection_file
+    from app.remote.connection import connection_file
 
     settings = choices.settings()
     file = connection_file(settings.data_folder)

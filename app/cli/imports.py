@@ -30,7 +30,7 @@ def import_git_command(path: Path, create: bool, dry_run: bool) -> None:
     from app.cli.output import remark, show, warn
     from app.git_import import import_git
     from app.progress import Progress
-    from app.remote_import import RemoteAppender
+    from app.remote.imports import RemoteAppender
 
     choices = chosen()
     slug = choices.named_project()

@@ -20,7 +20,7 @@ def check_moves_on(old: "Checkpoint", new: "Checkpoint", proof: str | None) -> N
     Raises:
         Damaged: `log-forked`; `proof-malformed`.
     """
-    from app.verify_proof import check_grown
+    from app.offline.verify_proof import check_grown
     from domain.errors import Damaged
     from domain.tlog_proof import parse_consistency
 

@@ -7,7 +7,7 @@ import click
 from app.cli.choices import Group, chosen, project_argument
 
 if TYPE_CHECKING:
-    from app.key_rotation import Rotation
+    from app.keys.key_rotation import Rotation
 
 Role = Literal["log", "seal"]
 
@@ -132,8 +132,8 @@ def _rotate(
     url: str, role: Role, reason: str, last_good: int | None, *, preview: bool
 ) -> "Rotation":
     from adapters.postgres_owner import open_owner
-    from app.key_rotation import rotate
-    from app.public_keys import write_public_files
+    from app.keys.key_rotation import rotate
+    from app.keys.public_keys import write_public_files
 
     with open_owner(url) as connection:
         return rotate(

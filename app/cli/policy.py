@@ -19,7 +19,7 @@ def policy_command() -> None:
 def show_policy(at: int | None) -> None:
     """Show the policy."""
     from app.cli.output import show_one
-    from app.remote_runs import read_policy
+    from app.remote.runs import read_policy
 
     choices = chosen()
     slug = choices.named_project()
@@ -117,7 +117,7 @@ def set_policy(
     """Change the policy; what is not named stays as it is. Only an administrator may."""
     from app.cli.given_file import read_given
     from app.cli.output import show_one
-    from app.remote_runs import approver_key, change_policy, read_policy, trusting
+    from app.remote.runs import approver_key, change_policy, read_policy, trusting
     from domain.policy import Policy
 
     if guard_nothing and guarded_scopes:

@@ -31,7 +31,7 @@ def create(slug: str, title: str | None, description: str) -> None:
 def list_projects() -> None:
     """List the projects that the token may see."""
     from app.cli.output import show
-    from app.client import pages
+    from app.remote.client import pages
 
     with chosen().client() as client:
         show(pages(client, "/v1/projects", "projects"), COLUMNS, empty="There is no project yet.")
@@ -43,7 +43,7 @@ def list_projects() -> None:
 def show_project(project: str | None, at: int | None) -> None:
     """Show one project."""
     from app.cli.output import show_one
-    from app.client import segment
+    from app.remote.client import segment
 
     choices = chosen()
     slug = choices.named_project(project)
@@ -61,7 +61,7 @@ def edit(
 ) -> None:
     """Change a project's title or description."""
     from app.cli.output import show_one
-    from app.client import segment
+    from app.remote.client import segment
 
     if title is None and description is None:
         raise click.UsageError("Give --title or --description.")

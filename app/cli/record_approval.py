@@ -34,7 +34,7 @@ def request(
 ) -> None:
     """Ask for an approval; prints its id."""
     from app.cli.recording import new_name, show_recorded
-    from app.remote_runs import record, run_event
+    from app.remote.runs import record, run_event
     from domain.events import ApprovalRequested
 
     name = approval or new_name(scope)
@@ -106,7 +106,7 @@ def _decide(
     key_file: Path | None,
 ) -> None:
     from app.cli.recording import show_recorded
-    from app.remote_runs import origin_of, read_run, record, run_event
+    from app.remote.runs import origin_of, read_run, record, run_event
     from domain.approval import NAMESPACE, statement
     from domain.events import ApprovalRecorded
 

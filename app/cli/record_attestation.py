@@ -19,7 +19,7 @@ def attestation_command(file: str, run_id: str | None) -> None:
     from app.cli.given_file import read_given
     from app.cli.output import warn
     from app.cli.recording import show_recorded
-    from app.remote_runs import record_attestation
+    from app.remote.runs import record_attestation
     from domain.attestation import MAX_ATTESTATION_BYTES, read_attestation
     from projections.trail import attested_by
 

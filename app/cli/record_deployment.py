@@ -53,10 +53,10 @@ def deployment_command(
     without --effect that is the only one in the scope deploy.ENVIRONMENT that no deployment has named
     yet. Here --url is the deployment's; the ledger's stands before `record`.
     """
-    from app.checkout import resolved
     from app.cli.recording import show_recorded
-    from app.deployments import effect_behind, prepare_deployment
-    from app.remote_runs import content_of, read_timeline, record_document
+    from app.remote.checkout import resolved
+    from app.remote.deployments import effect_behind, prepare_deployment
+    from app.remote.runs import content_of, read_timeline, record_document
     from domain.events import DeploymentRecorded
     from domain.typed_documents import MEDIA_TYPE
 
@@ -96,8 +96,8 @@ def deployment_command(
 
 def _head_here() -> str:
     """The commit that is built or checked out here."""
-    from app.build_facts import build_facts
-    from app.checkout import with_checkout
+    from app.remote.build_facts import build_facts
+    from app.remote.checkout import with_checkout
     from app.settings import environment
 
     head = with_checkout(build_facts(environment())).head

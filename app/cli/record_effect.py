@@ -74,7 +74,7 @@ def begin(
 ) -> None:
     """Record the intent; prints the side effect's id. Do it only if this succeeds."""
     from app.cli.recording import show_recorded
-    from app.remote_runs import record, run_event
+    from app.remote.runs import record, run_event
 
     data = _intended(scope, intent, effect, approval, target, values, secrets)
     with chosen_run(run_id) as chosen_one:
@@ -120,7 +120,7 @@ def end(
 ) -> None:
     """Record the outcome of EFFECT, the only open one if left away."""
     from app.cli.recording import resource, show_recorded
-    from app.remote_runs import record, run_event
+    from app.remote.runs import record, run_event
     from domain.events import SideEffectFinished
 
     with chosen_run(run_id) as chosen_one:
@@ -159,8 +159,8 @@ def run_effect(
     """
     from app.cli.output import remark
     from app.cli.recording import warn_of_replaced
-    from app.remote_runs import record, run_event
-    from app.transcripts import prepare_transcript, transcript_event
+    from app.remote.runs import record, run_event
+    from app.remote.transcripts import prepare_transcript, transcript_event
     from domain.errors import DeedbookError
     from domain.events import SideEffectFinished
 
@@ -216,7 +216,7 @@ def _with_approval(chosen_one: ChosenRun, data: "SideEffectIntended") -> "SideEf
     """The intent with the approval that allows it, so that the log says which; if only one does."""
     import msgspec
 
-    from app.remote_runs import read_run
+    from app.remote.runs import read_run
 
     if data.approval is not None:
         return data
@@ -232,7 +232,7 @@ def _with_approval(chosen_one: ChosenRun, data: "SideEffectIntended") -> "SideEf
 
 
 def _only_open(chosen_one: ChosenRun) -> str:
-    from app.remote_runs import read_run
+    from app.remote.runs import read_run
 
     state = read_run(chosen_one.client, chosen_one.project, chosen_one.run)
     found = [name for name, outcome in state.effects.items() if outcome in {None, "unknown"}]

@@ -25,7 +25,7 @@ def infrastructure_command(
     """Record what the run's infrastructure is: resources by their ids, never a secret."""
     from app.cli.given_file import read_given
     from app.cli.recording import resource, show_recorded
-    from app.remote_runs import content_of, record, record_document, run_event
+    from app.remote.runs import content_of, record, record_document, run_event
     from domain import canonical
     from domain.events import InfrastructureRecorded
     from domain.typed_documents import MEDIA_TYPE

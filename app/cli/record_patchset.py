@@ -49,9 +49,9 @@ def patchset_command(
     """
     from app.cli.output import remark
     from app.cli.recording import show_recorded, warn_of_replaced
-    from app.patchsets import read_range
     from app.redaction import screened_content
-    from app.remote_runs import content_of, read_timeline, record_document, upload
+    from app.remote.patchsets import read_range
+    from app.remote.runs import content_of, read_timeline, record_document, upload
     from domain.events import PatchSetRecorded
     from domain.patchset import MEDIA_TYPE
 

@@ -21,8 +21,8 @@ def plan_command(file: str, run_id: str | None) -> None:
     """
     from app.cli.given_file import read_given
     from app.cli.recording import show_recorded
-    from app.plans import prepare_plan
-    from app.remote_runs import content_of, record_document, resolve_artifact
+    from app.remote.plans import prepare_plan
+    from app.remote.runs import content_of, record_document, resolve_artifact
     from domain.events import PlanRecorded
     from domain.typed_documents import MEDIA_TYPE
 

@@ -28,7 +28,7 @@ def step_command() -> None:
 def start(run_id: str | None, step: str, title: str, inputs: tuple[str, ...]) -> None:
     """Begin STEP, or its next attempt after one that failed."""
     from app.cli.recording import show_recorded
-    from app.remote_runs import read_run, record, run_event
+    from app.remote.runs import read_run, record, run_event
     from domain.events import StepStarted
 
     with chosen_run(run_id) as chosen_one:
@@ -61,7 +61,7 @@ def finish(
 ) -> None:
     """End STEP, the only open one if left away."""
     from app.cli.recording import show_recorded
-    from app.remote_runs import read_run, record, run_event
+    from app.remote.runs import read_run, record, run_event
     from domain.events import StepFinished
 
     with chosen_run(run_id) as chosen_one:
@@ -90,7 +90,7 @@ def _values(chosen_one: ChosenRun, given: tuple[str, ...], option: str) -> "tupl
     from app.cli.artifacts import MEDIA_TYPES
     from app.cli.given_file import read_given
     from app.cli.recording import name_and_value
-    from app.remote_runs import upload
+    from app.remote.runs import upload
     from domain.events import StepValue
     from domain.log import MAX_BLOB_BYTES
 

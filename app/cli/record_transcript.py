@@ -32,8 +32,8 @@ def transcript_command(
     is away by then, the transcript is saved to a file and can be sent later.
     """
     from app.cli.recording import warn_of_replaced
-    from app.remote_runs import read_run
-    from app.transcripts import prepare_transcript, transcript_event
+    from app.remote.runs import read_run
+    from app.remote.transcripts import prepare_transcript, transcript_event
     from domain.errors import Conflict
 
     with chosen_run(run_id) as chosen_one:

@@ -11,7 +11,7 @@ from app.cli.choices import Command, chosen
 from app.cli.run_choice import chosen_run, run_option
 
 if TYPE_CHECKING:
-    from app.record_verification import ReportFile
+    from app.remote.record_verification import ReportFile
     from domain.verification import Category, CheckSummary, Counts
 
 FORMATS = ("junit", "sarif", "pytest", "ruff", "mypy", "tsc", "eslint")
@@ -62,7 +62,7 @@ def verification_command(
     from app.cli.output import remark, show, warn
     from app.cli.randomness import new_id
     from app.cli.recording import warn_of_replaced
-    from app.record_verification import Stated, prepare, send
+    from app.remote.record_verification import Stated, prepare, send
 
     here = look_around(Path.cwd())
     stated = Stated(
@@ -115,7 +115,7 @@ def _in_words(counts: "Counts") -> str:
 
 
 def _file(name: str) -> "ReportFile":
-    from app.record_verification import read_file
+    from app.remote.record_verification import read_file
 
     if name == "-":
         return read_file("standard input", sys.stdin.buffer)

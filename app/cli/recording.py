@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from app.remote_events import Appended
+    from app.remote.events import Appended
     from domain.events import Parameter, Resource
 
 _RESOURCE = re.compile(r"([a-z][a-z0-9_-]*)=([^,]+)((?:,(?:url|region|provider)=[^,]+)*)")

@@ -10,7 +10,7 @@ import click
 from app.cli.choices import chosen
 
 if TYPE_CHECKING:
-    from app.client import Client
+    from app.remote.client import Client
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -39,7 +39,7 @@ def run_argument(function: Function) -> Function:
 @contextmanager
 def chosen_run(run_id: str | None) -> Iterator[ChosenRun]:
     """The run that is meant: the one named, the variable's, or the one started last here."""
-    from app.current_run import choose_run
+    from app.remote.current_run import choose_run
     from domain.names import check_run_id
 
     choices = chosen()

@@ -94,7 +94,7 @@ def bundle_command(run_id: str | None) -> None:
 
 def _record(chosen_one: ChosenRun, data: "EventData", what: str) -> None:
     from app.cli.recording import show_recorded
-    from app.remote_runs import record, run_event
+    from app.remote.runs import record, run_event
 
     done = record(chosen_one.client, chosen_one.project, [run_event(chosen_one.run, data)])
     show_recorded(done, f"Run {chosen_one.run} {what}.")
@@ -102,7 +102,7 @@ def _record(chosen_one: ChosenRun, data: "EventData", what: str) -> None:
 
 def _write_bundle(chosen_one: ChosenRun, *, shown: bool = False) -> None:
     from app.cli.output import remark, show_one
-    from app.remote_runs import write_bundle
+    from app.remote.runs import write_bundle
 
     written = write_bundle(chosen_one.client, chosen_one.project, chosen_one.run)
     if shown:

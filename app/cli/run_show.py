@@ -19,7 +19,7 @@ def show_command(run_id: str | None, at: int | None, contents: bool) -> None:
     """
     from app.cli.output import show_one
     from app.cli.run_page import page
-    from app.remote_runs import read_timeline
+    from app.remote.runs import read_timeline
 
     choices = chosen()
     with chosen_run(run_id) as chosen_one:

@@ -8,8 +8,8 @@ import click
 from app.cli.choices import Command, chosen
 
 if TYPE_CHECKING:
-    from app.build_facts import BuildFacts
-    from app.client import Client
+    from app.remote.build_facts import BuildFacts
+    from app.remote.client import Client
     from domain.events import ArtifactVersionName
 
 MAX_SLUG_CHARACTERS = 20
@@ -44,11 +44,11 @@ def start_command(
     Repository, commits and pull request that are not given are taken from GitHub Actions or GitLab
     CI, else from the git checkout here. The commands that follow mean this run.
     """
-    from app.build_facts import build_facts, how_to_export
-    from app.checkout import resolved, with_checkout
     from app.cli.output import remark, show_one, warn
-    from app.current_run import remember_run
-    from app.remote_runs import record, run_event
+    from app.remote.build_facts import build_facts, how_to_export
+    from app.remote.checkout import resolved, with_checkout
+    from app.remote.current_run import remember_run
+    from app.remote.runs import record, run_event
     from app.settings import environment
     from domain.events import RunCreated, RunStarted
     from domain.names import check_run_id
@@ -91,7 +91,7 @@ def new_run_id(title: str) -> str:
 
 
 def _resolved(client: "Client", project: str, text: str) -> "ArtifactVersionName":
-    from app.remote_runs import resolve_artifact
+    from app.remote.runs import resolve_artifact
 
     found = _ARTIFACT.fullmatch(text)
     if found is None:

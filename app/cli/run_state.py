@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def list_command(at: int | None) -> None:
     """List the runs, each with its phase."""
     from app.cli.output import show
-    from app.client import pages
-    from app.remote_runs import runs_path
+    from app.remote.client import pages
+    from app.remote.runs import runs_path
 
     choices = chosen()
     slug = choices.named_project()
@@ -34,7 +34,7 @@ def list_command(at: int | None) -> None:
 def status_command(run_id: str | None) -> None:
     """Show a run's phase, and what is open in it: steps, approvals, side effects."""
     from app.cli.output import show_one
-    from app.remote_runs import read_run
+    from app.remote.runs import read_run
 
     with chosen_run(run_id) as chosen_one:
         state = read_run(chosen_one.client, chosen_one.project, chosen_one.run)

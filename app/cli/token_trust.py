@@ -122,7 +122,7 @@ def add(
 def list_entries(removed_too: bool) -> None:
     """List the entries."""
     from app.cli.output import show
-    from app.client import pages
+    from app.remote.client import pages
 
     with chosen().client() as client:
         found = [
@@ -139,7 +139,7 @@ def list_entries(removed_too: bool) -> None:
 def remove(entry_id: str, dry_run: bool) -> None:
     """Trust an entry no more; the tokens that it has given out end at once."""
     from app.cli.output import remark, show_one
-    from app.client import segment
+    from app.remote.client import segment
 
     choices = chosen()
     path = f"/v1/trusted-issuers/{segment(entry_id)}"

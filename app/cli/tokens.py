@@ -69,7 +69,7 @@ def create(
 def list_tokens() -> None:
     """List the tokens: never the secrets, only their last four characters."""
     from app.cli.output import show
-    from app.client import pages
+    from app.remote.client import pages
 
     with chosen().client() as client:
         show(
@@ -93,7 +93,7 @@ def list_tokens() -> None:
 def revoke(token_id: str) -> None:
     """Revoke a token at once."""
     from app.cli.output import remark
-    from app.client import segment
+    from app.remote.client import segment
 
     with chosen().client() as client:
         client.delete(f"/v1/tokens/{segment(token_id)}")

@@ -29,7 +29,7 @@ def trusted_root_command(folder: Path | None, trust: bool) -> None:
     own. After a change of keys (`deedbook key rotate`) take them anew, on purpose.
     """  # noqa: D301 -- click's mark for a block that is kept as it is
     from app.cli.output import remark, show_one
-    from app.public_keys import public_files
+    from app.keys.public_keys import public_files
     from domain.signed_note import NoteKey, format_key
     from domain.trust import parse_trust
 

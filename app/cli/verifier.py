@@ -26,7 +26,7 @@ def verifier_command(file: Path, force: bool) -> None:
     import hashlib
 
     from app.cli.output import remark, show_one
-    from app.verifier.pack import packed, write_packed
+    from app.offline.verifier.pack import packed, write_packed
 
     content = packed()
     if not write_packed(file, content, overwrite=force):

@@ -87,9 +87,9 @@ def verify_command(
       FAILED               it was changed, is another one, or is no export     exit 3
     """  # noqa: D301 -- click's mark for a block that is kept as it is
     from app.cli.output import remark, styled, warn
+    from app.offline.verify_given import Given, holds, keep_fork, verify_given
+    from app.offline.verify_report_text import report_json, report_text, said_beside
     from app.progress import Progress
-    from app.verify_given import Given, holds, keep_fork, verify_given
-    from app.verify_report_text import report_json, report_text, said_beside
 
     choices = chosen()
     given = Given(
@@ -133,8 +133,8 @@ def verify_command(
 def verify_fork_command(file: Path, trust: Path) -> int:
     """Check a proof that a ledger sealed two histories: what `verify --since` wrote."""
     from app.cli.output import show_one
-    from app.fork_evidence import check_fork
-    from app.signatures import SIGNATURES
+    from app.offline.fork_evidence import check_fork
+    from app.offline.signatures import SIGNATURES
     from domain.trust import parse_trust
 
     said = check_fork(_read(file), parse_trust(_read(trust)), SIGNATURES)

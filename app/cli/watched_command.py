@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from adapters.command_run import CommandRun
-    from app.remote_events import Appended
-    from app.remote_runs import Event
+    from app.remote.events import Appended
+    from app.remote.runs import Event
 
 MAX_SECONDS = 7 * 86_400
 DEFAULT_SECONDS = 21_600
@@ -81,8 +81,8 @@ def send(chosen_one: ChosenRun, events: "Sequence[Event]") -> Sent:
     it says does not keep the events behind it from the log.
     """
     from app.cli.failure import exit_code_of, report
-    from app.remote_runs import record
-    from app.transcripts import staged
+    from app.remote.runs import record
+    from app.remote.transcripts import staged
     from domain.errors import DeedbookError, Unavailable
 
     client, slug = chosen_one.client, chosen_one.project
@@ -104,7 +104,7 @@ def send(chosen_one: ChosenRun, events: "Sequence[Event]") -> Sent:
 
 def _save(chosen_one: ChosenRun, lost: "Sequence[Event]") -> None:
     from app.cli.output import warn
-    from app.transcripts import save_for_later
+    from app.remote.transcripts import save_for_later
 
     folders = (Path.cwd(), chosen().settings().data_folder, Path(tempfile.gettempdir()))
     file = save_for_later(folders, chosen_one.run, lost)

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 
 from adapters.command_run import CommandRun
-from app.client import Client
 from app.private_file import write_private
 from app.redaction import redact_bytes, redact_members
-from app.remote_runs import content_of, run_event
+from app.remote.client import Client
+from app.remote.runs import content_of, run_event
 from domain.errors import DeedbookError
 from domain.events import TranscriptRecorded
 from domain.log import STAGED_ABOVE_BYTES

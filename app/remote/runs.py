@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from app.cli.randomness import new_id
-from app.client import Client, segment
-from app.remote_artifacts import artifact_path, versions_path
-from app.remote_events import Appended, AppendedEvent, append
+from app.remote.artifacts import artifact_path, versions_path
+from app.remote.client import Client, segment
+from app.remote.events import Appended, AppendedEvent, append
 from domain.attestation import MEDIA_TYPE
 from domain.digest import digest_of
 from domain.errors import DeedbookError, NotFound, Unavailable

@@ -7,7 +7,7 @@ from itertools import islice
 import httpx2
 import msgspec
 
-from app.client import IDLE_STREAM_SECONDS, RETRY_WAITS, Client, segment
+from app.remote.client import IDLE_STREAM_SECONDS, RETRY_WAITS, Client, segment
 from domain.errors import Damaged, DeedbookError, NotFound, Unavailable
 from domain.events import StoredLine, parse, read_line
 from projections.trail import sentence

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from app.client import Client, segment
+from app.remote.client import Client, segment
 
 Members = dict[str, object]
 

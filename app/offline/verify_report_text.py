@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from app.offline.verify_given import Given, Verified
 from app.printable import printable
-from app.verify_given import Given, Verified
 from projections.verify_report import Report
 
 UNSIGNED = (

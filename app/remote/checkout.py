@@ -3,7 +3,7 @@
 import msgspec
 
 from adapters.git_repository import GitRepository
-from app.build_facts import BuildFacts
+from app.remote.build_facts import BuildFacts
 from domain.errors import DeedbookError, NotFound
 
 DEFAULT_BRANCH = "refs/remotes/origin/HEAD"

@@ -1,6 +1,6 @@
 """The verifier as one file: a ZIP that Python runs (PEP 441), with the code that `deedbook verify` runs.
 
-The same sources give the same bytes. Nothing compiled is in it: `app.verifier.msgspec` takes the place
+The same sources give the same bytes. Nothing compiled is in it: `app.offline.verifier.msgspec` takes the place
 of `msgspec`, and `cryptography` has to be on the machine, for the signatures.
 """
 
@@ -8,14 +8,14 @@ import secrets
 import zlib
 from pathlib import Path
 
-from app.verifier.closure import closure_of
+from app.offline.verifier.closure import closure_of
 from app.version import VERSION
 from domain.errors import Conflict, Invalid
 from projections.zip_layout import central_record, end_records, local_header
 
-ROOT = Path(__file__).resolve().parents[2]
-MAIN = "app.verifier.main"
-STAND_IN = "app.verifier.msgspec"
+ROOT = Path(__file__).resolve().parents[3]
+MAIN = "app.offline.verifier.main"
+STAND_IN = "app.offline.verifier.msgspec"
 FROM_OUTSIDE = frozenset({"cryptography", "msgspec"})
 """What the sources may import beside the standard library."""
 
@@ -28,7 +28,7 @@ if sys.version_info < (3, 11):
     sys.stderr.write("error: this needs Python 3.11 or newer, and runs on %s\\n" % sys.version.split()[0])
     sys.exit(2)
 
-from app.verifier.main import main
+from app.offline.verifier.main import main
 
 sys.exit(main(sys.argv[1:]))
 '''

@@ -14,10 +14,10 @@ import msgspec
 
 from app.error_text import other_problem, problem, sentence
 from app.exit_codes import INTERRUPTED, NOT_VERIFIED, OK, UNEXPECTED, USAGE, exit_code_of
+from app.offline.verify_given import Given, holds, keep_fork, verify_given
+from app.offline.verify_report_text import report_json, report_text, said_beside
 from app.printable import printable
 from app.progress import Progress
-from app.verify_given import Given, holds, keep_fork, verify_given
-from app.verify_report_text import report_json, report_text, said_beside
 from app.version import VERSION
 from domain.errors import DeedbookError
 

@@ -7,8 +7,8 @@ import msgspec
 
 from app.cli.given_file import read_given
 from app.cli.written_file import write_whole
-from app.fork_evidence import make_fork
-from app.verify import Progress, beside, verify_file
+from app.offline.fork_evidence import make_fork
+from app.offline.verify import Progress, beside, verify_file
 from domain.errors import Invalid, NotFound
 from domain.tlog_proof import parse_consistency
 from domain.trust import parse_trust
@@ -118,7 +118,7 @@ def signatures() -> Signatures | None:
     """The checks of signatures; None on a machine without `cryptography`."""
     try:
         # Its library takes longer to load than a small export.
-        from app.signatures import SIGNATURES  # noqa: PLC0415 -- see above
+        from app.offline.signatures import SIGNATURES  # noqa: PLC0415 -- see above
     except ImportError:
         return None
     return SIGNATURES

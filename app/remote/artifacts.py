@@ -5,7 +5,7 @@ import base64
 import msgspec
 
 from app.cli.randomness import new_id
-from app.client import Client, segment
+from app.remote.client import Client, segment
 from domain.citation import CitationInput
 from domain.log import STAGED_ABOVE_BYTES
 

@@ -13,9 +13,9 @@ import msgspec
 
 from adapters.report import MEDIA_TYPES, read_report
 from adapters.report_check import MAX_REPORT_BYTES, one_line
-from app.client import Client
 from app.redaction import redact_bytes
-from app.remote_events import Appended, append
+from app.remote.client import Client
+from app.remote.events import Appended, append
 from domain.digest import digest_of
 from domain.errors import DeedbookError, Invalid, TooLarge
 from domain.events import Content, VerificationRecorded, read_data

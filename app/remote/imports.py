@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from app.client import Client, pages, segment
 from app.git_versions import Document, NewVersion, Recorded, recorded_in, source_path
-from app.remote_artifacts import artifacts_path
-from app.remote_events import append, lines
+from app.remote.artifacts import artifacts_path
+from app.remote.client import Client, pages, segment
+from app.remote.events import append, lines
 from domain.errors import NotFound, Unavailable
 
 

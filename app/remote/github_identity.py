@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit
 import httpx2
 import msgspec
 
-from app.client import ANSWER_SECONDS, LOOPBACK, RETRY_WAITS, Client
+from app.remote.client import ANSWER_SECONDS, LOOPBACK, RETRY_WAITS, Client
 from domain.errors import DeedbookError, Malformed, Unauthenticated, Unavailable
 
 MAX_ANSWER_BYTES = 64 * 1024

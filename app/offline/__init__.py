@@ -1,0 +1,1 @@
+"""What needs no ledger: verification of exports, proofs and forks."""

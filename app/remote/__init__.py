@@ -1,0 +1,1 @@
+"""What the command line does against a ledger that is elsewhere: everything here speaks HTTP, or prepares it."""
