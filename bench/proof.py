@@ -51,6 +51,26 @@ def measure(ground: Ground, rounds: int) -> Iterator[Figure]:
                 rates, many, few, "calls/s", target="<= 1.5", inverse=True,
             )  # fmt: skip
 
+    yield from _appending(ground, large, rounds)
+
+
+def _appending(ground: Ground, large: int, rounds: int) -> Iterator[Figure]:
+    """An append extends the frontier, and knows nothing of the tree below it."""
+    name = "an append to a project of {:,} events"
+    works = {
+        name.format(size): partial(_often, partial(_append, ground, f"bench-proof-{size}"))
+        for size in (SMALL, large)
+    }
+    rates = race(works, rounds, ground.checkpoint)
+    many, few = name.format(large), name.format(SMALL)
+    yield ratio(
+        f"{many}, against {SMALL:,}", rates, many, few, "calls/s", target="<= 1.5", inverse=True
+    )
+
+
+def _append(ground: Ground, project: str) -> None:
+    ground.ledger.write_artifact(project, "NOTE", "n", b"# Note\n", actor="user:bench")
+
 
 def _calls(checkpoints: Checkpoints, project: str, size: int) -> dict[str, Call]:
     chance = random.Random(size)

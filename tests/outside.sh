@@ -18,6 +18,9 @@ has() {
   PATH="$PATH:/usr/sbin" command -v "$1" >/dev/null
 }
 
+# A registry that cannot be reached costs a minute at most: without this npm tries for many.
+export npm_config_fetch_retries=1 npm_config_fetch_timeout=20000
+
 quietly() {
   timeout --kill-after=10 "$seconds" "$@" </dev/null >/dev/null 2>&1
 }
@@ -120,7 +123,7 @@ for one in "${npm_packages[@]}"; do
   has node && has npm || break
   mkdir -p "$node_folder"
   # All at once: a version that is only asked for later is one that was resolved otherwise before.
-  quietly npm install --prefix "$node_folder" --save-exact --ignore-scripts --no-audit --no-fund \
+  seconds=60 quietly npm install --prefix "$node_folder" --save-exact --ignore-scripts --no-audit --no-fund \
     "${npm_packages[@]}"
   break
 done
