@@ -247,12 +247,21 @@ def test_a_killed_postgres_is_started_again_under_the_service(folder: Path) -> N
         killed = server_pid(folder)
         os.kill(killed, signal.SIGKILL)
         running.line("starting it again")
+        # A backend may outlive the server that was killed for a moment, and still answer.
+        assert eventually(lambda: other_server(folder, killed), 60)
         assert eventually(lambda: write(folder, "after") == 201, 60)
-        assert server_pid(folder) != killed
         assert keys(folder) == ["after", "before"]
         running.signal(signal.SIGTERM)
         assert running.ends() == 143
     assert processes_of(folder) == []
+
+
+def other_server(folder: Path, killed: int) -> bool:
+    """Whether another server has taken the place of one that was killed."""
+    try:
+        return server_pid(folder) != killed
+    except (OSError, ValueError):  # its file is just being written
+        return False
 
 
 def test_after_a_kill_of_both_everything_acknowledged_is_there(folder: Path) -> None:
