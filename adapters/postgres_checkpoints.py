@@ -13,9 +13,10 @@ import psycopg
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
+from adapters.kept_nodes import KeptNodes
 from adapters.postgres_connect import reading
 from adapters.postgres_keys import hold_log_key
-from adapters.tree_rows import Runs, extend_nodes, nodes_of, read_nodes, run_of, runs_of
+from adapters.tree_rows import Runs, extend_nodes, read_nodes, run_of, runs_of
 from adapters.witness_alarms import standing_alarm
 from domain.checkpoint import MAX_SIZE, Checkpoint, format_checkpoint
 from domain.errors import Damaged, NotFound
@@ -62,6 +63,7 @@ class PostgresCheckpoints:
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
         self._sizes: dict[str, int] = {}
+        self._kept = KeptNodes()
 
     def find(self, project: str, size: int | None = None) -> Known:
         """The newest checkpoint of a project, or the one of a size.
@@ -87,16 +89,22 @@ class PostgresCheckpoints:
         if guess >= MAX_GUESSED:
             guess = 0
         groups = plan(guess)
+        kept = self._kept.known(project, groups, guess)
+        missing = [group for group in groups if group not in kept]
         with reading(self._pool) as connection:
-            known, read = _find_with(connection, project, size, runs_of(groups))
+            known, read = _find_with(connection, project, size, runs_of(missing))
             found = 0 if known.signed is None else known.signed.size
             if found == guess:
-                return known, nodes_of(groups, read)
+                return known, Nodes(kept | self._kept.keep(project, missing, read, guess))
             if size is None:
                 if len(self._sizes) >= MAX_GUESSES:
                     self._sizes.clear()
                 self._sizes[project] = found
             return known, read_nodes(connection, project, plan(found))
+
+    def forget_nodes(self, project: str) -> None:
+        """Read the nodes of a log anew: those that are kept do not lead to the root that was signed."""
+        self._kept.forget(project)
 
     def hashes(self, project: str, level: int, first: int, stop: int) -> tuple[Known, bytes]:
         """The newest checkpoint, and the nodes of a level from one to before another.

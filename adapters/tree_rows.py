@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import psycopg
 
 from domain.merkle import HASH_BYTES
-from domain.tree_nodes import LEVEL_NODES, Group, Nodes, full_nodes, parents
+from domain.tree_nodes import LEVEL_NODES, Group, NodeGroup, Nodes, full_nodes, parents
 
 MAX_LEVEL = 15
 """A level more would begin at 2^64 leaves."""
@@ -31,7 +31,7 @@ def runs_of(groups: Sequence[Group]) -> Runs:
 
 def nodes_of(groups: Sequence[Group], read: Sequence[bytes]) -> Nodes:
     """The groups with what was read for them."""
-    return Nodes(dict(zip(groups, read, strict=True)))
+    return Nodes(dict(zip(groups, map(NodeGroup, read), strict=True)))
 
 
 def read_runs(connection: psycopg.Connection, project: str, runs: Runs) -> list[bytes]:

@@ -118,6 +118,7 @@ class Checkpoints:
         leaf = nodes.root((index, position))
         proof = [nodes.root(one) for one in inclusion_ranges(index, signed.size)]
         if not verify_inclusion(leaf, index, signed.size, proof, signed.root):
+            self._store.forget_nodes(project)
             raise _damaged(project)
         return TlogProof(index, tuple(proof), signed.note)
 
@@ -155,6 +156,7 @@ class Checkpoints:
         steps = consistency_ranges(old, signed.size) if old else []
         proof = [nodes.root(one) for one in steps]
         if old and not verify_consistency(old, signed.size, proof, old_root, signed.root):
+            self._store.forget_nodes(project)
             raise _damaged(project)
         return ConsistencyProof(old, tuple(proof), signed.note), old_root
 

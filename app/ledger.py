@@ -256,9 +256,12 @@ class Ledger:
         expected: int | None = None,
         event_id: str | None = None,
         unless_same: bool = False,
+        derived: bool = False,
         request_key: RequestKey | None = None,
     ) -> Receipt:
         """Write the next version of an artifact; no entries when `unless_same` and it is the same.
+
+        A `derived` content is made of what is recorded, and not looked through once more for secrets.
 
         Raises:
             StaleVersion: `version-conflict`.
@@ -303,6 +306,7 @@ class Ledger:
             data=data,
             id=event_id,
             content=None if isinstance(content, Uploaded) else content,
+            derived=derived,
         )
         try:
             receipt = self.append(

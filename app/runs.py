@@ -109,6 +109,7 @@ def write_audit_bundle(ledger: Ledger, project: str, run: str, *, actor: str) ->
                 title=f"Audit bundle of run {run}",
                 actor=actor,
                 expected=version,
+                derived=True,
             )
         except StaleVersion:
             if attempt == ATTEMPTS - 1:

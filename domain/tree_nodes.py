@@ -91,15 +91,49 @@ def groups_for(indexes: Sequence[int], size: int) -> list[Group]:
     return groups
 
 
+def group_bytes(group: Group, size: int) -> int:
+    """How long the nodes of a group are that a log of this size has."""
+    level, parent = group
+    there = full_nodes(size, level) - (parent << LEVEL_HEIGHT)
+    return min(there, LEVEL_NODES) * HASH_BYTES
+
+
 def boundary(size: int) -> list[int]:
     """The leaves before and behind the end that a log once had."""
     return [size - 1, size] if size else []
 
 
+class NodeGroup:
+    """The nodes of a group that a log has, and those between them and their parent, once they are asked for."""
+
+    __slots__ = ("_heights", "nodes")
+
+    def __init__(self, nodes: bytes) -> None:
+        self.nodes = nodes
+        self._heights = [nodes]
+
+    def node(self, above: int, at: int) -> bytes | None:
+        """The node `above` heights over its own level that begins with node `at`, if it is full."""
+        while len(self._heights) <= above:  # two that have one parent stand next to each other
+            below = self._heights[-1]
+            pairs = range(0, len(below) - HASH_BYTES, 2 * HASH_BYTES)
+            self._heights.append(
+                b"".join(
+                    [
+                        _sha256(b"\x01" + below[pair : pair + 2 * HASH_BYTES]).digest()
+                        for pair in pairs
+                    ]
+                )
+            )
+        first = (at >> above) * HASH_BYTES
+        found = self._heights[above][first : first + HASH_BYTES]
+        return found if len(found) == HASH_BYTES else None
+
+
 class Nodes:
     """Groups as they were read, and what follows from them."""
 
-    def __init__(self, groups: Mapping[Group, bytes]) -> None:
+    def __init__(self, groups: Mapping[Group, NodeGroup]) -> None:
         self._groups = groups
 
     def root(self, leaves: Leaves) -> bytes:
@@ -126,21 +160,15 @@ class Nodes:
 
     def _node(self, height: int, index: int) -> bytes:
         level, above = divmod(height, LEVEL_HEIGHT)
-        group = self._groups[level, index << above >> LEVEL_HEIGHT]
-        at = (index << above) % LEVEL_NODES * HASH_BYTES
-        raw = group[at : at + (HASH_BYTES << above)]
-        if len(raw) != HASH_BYTES << above:
+        first = index << above
+        found = self._groups[level, first >> LEVEL_HEIGHT].node(above, first % LEVEL_NODES)
+        if found is None:
             raise Damaged(
                 "tree-damaged",
-                f"Nodes of level {level} below node {index << above >> LEVEL_HEIGHT} are not all "
+                f"Nodes of level {level} below node {first >> LEVEL_HEIGHT} are not all "
                 "there: run deedbook doctor --verify.",
             )
-        while len(raw) > HASH_BYTES:  # two that have one parent stand next to each other
-            pairs = range(0, len(raw), 2 * HASH_BYTES)
-            raw = b"".join(
-                [_sha256(b"\x01" + raw[pair : pair + 2 * HASH_BYTES]).digest() for pair in pairs]
-            )
-        return raw
+        return found
 
 
 def _perfect(first: int, stop: int) -> Iterator[tuple[int, int]]:

@@ -183,6 +183,40 @@ def test_no_wrong_proof_is_handed_out(ledger: Ledger, database_url: str) -> None
     assert caught.value.code == "tree-damaged"
 
 
+def test_nodes_that_were_damaged_when_they_were_read_do_not_outlive_the_damage(
+    ledger: Ledger, database_url: str
+) -> None:
+    grow(ledger, 40)
+    ledger.checkpoints.latest("alpha")
+    node = sql.SQL("UPDATE tree_node SET hash = {} WHERE level = 1 AND index = 0")
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(
+            "SELECT hash FROM tree_node WHERE level = 1 AND index = 0"
+        ).fetchone()
+        assert row is not None
+        tamper(connection, node.format(bytes(32)))
+    for _ in range(3):
+        with pytest.raises(DeedbookError):
+            ledger.checkpoints.inclusion("alpha", 40)
+    with psycopg.connect(database_url) as connection:
+        tamper(connection, node.format(row[0]))
+    assert ledger.checkpoints.inclusion("alpha", 40).index == 39
+
+
+def test_proofs_of_a_growing_log_are_right_from_nodes_that_are_kept(ledger: Ledger) -> None:
+    for size in (40, 41, 47, 48, 300):
+        grow(ledger, size - len(leaves_of(ledger)))
+        leaves = leaves_of(ledger)
+        assert len(leaves) == size
+        assert ledger.checkpoints.latest("alpha").size == size
+        for position in (1, 17, 33, size):
+            for _ in ("read", "kept"):
+                proof = ledger.checkpoints.inclusion("alpha", position)
+                assert list(proof.hashes) == merkle.inclusion_proof(position - 1, leaves)
+                older = ledger.checkpoints.consistency("alpha", position)
+                assert list(older.hashes) == merkle.consistency_proof(position, leaves)
+
+
 def test_nodes_can_be_made_again_from_the_leaves(ledger: Ledger, database_url: str) -> None:
     grow(ledger, 40)
     ledger.checkpoints.latest("alpha")

@@ -452,3 +452,19 @@ def test_whoever_writes_the_audit_bundle_at_once_writes_it_once(
     assert sum(written for _, written in found) == 1
     history = http.get(f"/v1/projects/{project}/artifacts/IMPLEMENTATION_AUDIT_BUNDLE/r1/versions")
     assert len(history.json()["versions"]) == 1
+
+
+def test_a_runs_id_that_looks_random_is_no_secret_in_its_audit_bundle(
+    http: httpx2.Client, project: str
+) -> None:
+    # By the rule generic-api-key, `"key":"gh-43972608-1"` would be one: no two of its digits are alike.
+    begun = {"stream": "run/gh-43972608-1", "type": "RunCreated", "data": {"title": "A job's"}}
+    events = f"/v1/projects/{project}/events"
+    assert http.post(events, json={"events": [begun]}).status_code == 201
+    written = http.post(f"/v1/projects/{project}/runs/gh-43972608-1/audit-bundle")
+    assert written.status_code == 201, written.text
+    # What others bring is looked through all the same.
+    data = {"media_type": "application/json"}
+    note = {"stream": "artifact/NOTE/n", "type": "ArtifactWritten", "data": data}
+    brought = http.post(events, json={"events": [{**note, "content": '{"key":"gh-43972608-1"}'}]})
+    assert brought.json()["code"] == "secret-detected", brought.text

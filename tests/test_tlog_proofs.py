@@ -32,6 +32,7 @@ from domain.tlog_proof import (
 )
 from domain.tree_nodes import (
     LEVEL_NODES,
+    NodeGroup,
     Nodes,
     boundary,
     consistency_ranges,
@@ -216,8 +217,8 @@ def read(indexes: list[int], size: int) -> Nodes:
     assert len(groups) <= 4 * (len(indexes) + 1)
     return Nodes(
         {
-            (level, parent): b"".join(
-                levels()[level][parent * LEVEL_NODES : (parent + 1) * LEVEL_NODES]
+            (level, parent): NodeGroup(
+                b"".join(levels()[level][parent * LEVEL_NODES : (parent + 1) * LEVEL_NODES])
             )
             for level, parent in groups
         }
@@ -276,5 +277,5 @@ def test_an_empty_range_has_the_root_of_nothing() -> None:
 
 def test_missing_nodes_are_damage() -> None:
     with pytest.raises(DeedbookError) as caught:
-        Nodes({(1, 0): bytes(32)}).root((0, 32))
+        Nodes({(1, 0): NodeGroup(bytes(32))}).root((0, 32))
     assert caught.value.code == "tree-damaged"
