@@ -63,8 +63,11 @@ def serve(database_url: str) -> Iterator[Served]:
 
 @contextmanager
 def serve_ledger(ledger: Ledger, database_url: str) -> Iterator[Served]:
-    """Serve a ledger that is open."""
-    with socket.socket() as listening:
+    """Serve a ledger that is open.
+
+    With the protocol named, asyncio switches Nagle's delay off: some 40 ms per request.
+    """
+    with socket.socket(proto=socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(64)
         server = uvicorn.Server(

@@ -50,7 +50,9 @@ def test_locks_name_no_address() -> None:
         text = file.read_text("utf-8")
         assert "://" not in text, file.name
         for line in text.splitlines():
-            assert re.match(r"[a-z0-9_.-]+==|    --hash=sha256:[0-9a-f]{64}", line), line
+            assert re.match(
+                r"[a-z0-9_.-]+(\[[a-z0-9_,.-]+\])?==|    --hash=sha256:[0-9a-f]{64}", line
+            ), line
 
 
 def test_no_source_file_is_unused() -> None:

@@ -80,7 +80,7 @@ class VercelDouble:
     @contextmanager
     def running(self) -> Iterator["VercelDouble"]:
         """Serve on loopback."""
-        with socket.socket() as listening:
+        with socket.socket(proto=socket.IPPROTO_TCP) as listening:
             listening.bind(("127.0.0.1", 0))
             listening.listen(64)
             self._port = listening.getsockname()[1]
