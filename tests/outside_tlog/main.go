@@ -161,6 +161,9 @@ func checkProof(folder string, raw []byte) error {
 		}
 		return tlog.CheckRecord(hashes, tree.N, tree.Hash, at, tlog.RecordHash(line))
 	}
+	if word != "old" {
+		return fmt.Errorf("neither a tlog-proof nor a consistency proof: %q", word)
+	}
 	older, err := os.ReadFile(filepath.Join(folder, "checkpoint-"+number))
 	if err != nil {
 		return err
