@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from adapters.postgres_connect import connect_once
+from adapters.search.vector_tables import prepare_vectors
 from domain.errors import Conflict, Forbidden
 
 FOLDER = Path(__file__).parent / "migrations"
@@ -56,7 +57,7 @@ def pending(url: str) -> list[str]:
 
 
 def migrate(url: str) -> list[str]:
-    """Apply what is missing; answers the names of what was applied.
+    """Apply what is missing; answers the names of what was applied. Also what pgvector makes possible.
 
     When something is, it needs a direct connection (no transaction pooler) of a role that may create
     tables and roles.
@@ -67,7 +68,9 @@ def migrate(url: str) -> list[str]:
         Unavailable: `database-unavailable`.
     """
     try:
-        return _migrate(url)
+        applied = _migrate(url)
+        prepare_vectors(url)
+        return applied
     except psycopg.errors.InsufficientPrivilege as error:
         raise Forbidden(
             "database-rights-missing",

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from psycopg_pool import ConnectionPool
@@ -33,6 +34,7 @@ from adapters.postgres_uploads import PostgresUploads
 from adapters.postgres_views import PostgresViews
 from adapters.postgres_witnesses import PostgresWitnesses
 from adapters.schema_state import SchemaState
+from adapters.search.embedder import Embedder, EmbedderMissing, open_embedder
 from adapters.service_login import service_login
 from adapters.witness_client import WitnessClient
 from app.checkpoint_follower import CheckpointFollower
@@ -44,6 +46,8 @@ from app.keys.public_keys import write_public_files
 from app.keys.signing_key import Signers, open_seal_signer, open_signer
 from app.ledger import Ledger
 from app.seals import Seals
+from app.search.opening import open_search
+from app.search.search_follower import SearchFollower
 from app.settings import Settings
 from app.witness_follower import WitnessFollower
 from app.witness_setting import read_policy
@@ -64,6 +68,11 @@ def now() -> datetime:
 def random_bytes(count: int) -> bytes:
     """Randomness for tokens."""
     return secrets.token_bytes(count)
+
+
+def chance() -> float:
+    """A random number from 0 to 1, for waits."""
+    return secrets.randbelow(1_000_001) / 1_000_000
 
 
 def new_id() -> str:
@@ -245,12 +254,19 @@ def open_ledger(
                 rounds = WitnessRounds(cosigned, checkpoints, policy, client, clock)
                 closing.enter_context(WitnessFollower(rounds, signal, clock, time.monotonic))
         identities = open_identities(settings)
+        views, blobs = PostgresViews(pool), PostgresBlobs(pool, outside)
+        search = open_search(
+            pool, log, views, blobs, embedder=partial(chosen_embedder, settings), chance=chance
+        )
+        if serving:
+            closing.enter_context(SearchFollower(search.indexings, search.embedding, signal))
         yield Ledger(
             log=log,
-            views=PostgresViews(pool),
+            views=views,
             events=PostgresEvents(pool),
             uploads=PostgresUploads(pool, outside),
-            blobs=PostgresBlobs(pool, outside),
+            blobs=blobs,
+            search=search.searches,
             exports=exports,
             checkpoints=checkpoints,
             seals=Seals(PostgresSeals(pool), exports, checkpoints, signers.log, signers.seal),
@@ -268,6 +284,14 @@ def open_ledger(
             new_id=ids,
             monotonic=time.monotonic,
         )
+
+
+def chosen_embedder(settings: Settings) -> Embedder | EmbedderMissing:
+    """The model with which texts are compared by meaning, as the settings choose it."""
+    vocabulary = settings.deedbook_embedder_vocab
+    return open_embedder(
+        settings.deedbook_embedder, None if vocabulary is None else Path(vocabulary)
+    )
 
 
 def _signers(settings: Settings, pool: ConnectionPool, make: bool) -> Signers:

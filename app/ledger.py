@@ -31,6 +31,7 @@ from app.erasures import Erasures
 from app.exports import Exports
 from app.identity_exchange import IdentityExchange
 from app.seals import Seals
+from app.search.searching import Searches
 from app.secret_door import PolicyOf, refuse, screen_content, screen_name, screen_value
 from app.witnesses import Witnesses
 from domain import artifact, canonical, run
@@ -109,6 +110,7 @@ class Ledger:
         events: PostgresEvents,
         uploads: PostgresUploads,
         blobs: PostgresBlobs,
+        search: Searches,
         exports: Exports,
         checkpoints: Checkpoints,
         seals: Seals,
@@ -127,6 +129,7 @@ class Ledger:
         self.events = events
         self.uploads = uploads
         self.blobs = blobs
+        self.search = search
         self.exports = exports
         self.checkpoints = checkpoints
         self.seals = seals
