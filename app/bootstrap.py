@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 from psycopg_pool import ConnectionPool
@@ -33,8 +32,8 @@ from adapters.postgres_trusted_issuers import PostgresTrustedIssuers
 from adapters.postgres_uploads import PostgresUploads
 from adapters.postgres_views import PostgresViews
 from adapters.postgres_witnesses import PostgresWitnesses
+from adapters.qstash_signature import UsedSignatures
 from adapters.schema_state import SchemaState
-from adapters.search.embedder import Embedder, EmbedderMissing, open_embedder
 from adapters.service_login import service_login
 from adapters.witness_client import WitnessClient
 from app.checkpoint_follower import CheckpointFollower
@@ -46,8 +45,12 @@ from app.keys.public_keys import write_public_files
 from app.keys.signing_key import Signers, open_seal_signer, open_signer
 from app.ledger import Ledger
 from app.seals import Seals
-from app.search.opening import open_search
-from app.search.search_follower import SearchFollower
+from app.search.embedder_choice import choose_embedder
+from app.search.following import follow_with_search
+from app.search.index_jobs import IndexJobs
+from app.search.job_setting import job_signature
+from app.search.opening import Chances, open_search
+from app.search.vector_setting import open_vector_index
 from app.settings import Settings
 from app.witness_follower import WitnessFollower
 from app.witness_setting import read_policy
@@ -256,10 +259,15 @@ def open_ledger(
         identities = open_identities(settings)
         views, blobs = PostgresViews(pool), PostgresBlobs(pool, outside)
         search = open_search(
-            pool, log, views, blobs, embedder=partial(chosen_embedder, settings), chance=chance
+            pool,
+            (log, views, blobs),
+            embedder=choose_embedder(settings),
+            hosted=closing.enter_context(open_vector_index(settings)),
+            falls_back=settings.deedbook_search_fallback,
+            chances=Chances(chance, clock, time.monotonic),
         )
         if serving:
-            closing.enter_context(SearchFollower(search.indexings, search.embedding, signal))
+            closing.enter_context(follow_with_search(settings, search, signal))
         yield Ledger(
             log=log,
             views=views,
@@ -267,6 +275,9 @@ def open_ledger(
             uploads=PostgresUploads(pool, outside),
             blobs=blobs,
             search=search.searches,
+            index_jobs=IndexJobs(
+                job_signature(settings), UsedSignatures(pool), search.indexings, search.embedding
+            ),
             exports=exports,
             checkpoints=checkpoints,
             seals=Seals(PostgresSeals(pool), exports, checkpoints, signers.log, signers.seal),
@@ -284,14 +295,6 @@ def open_ledger(
             new_id=ids,
             monotonic=time.monotonic,
         )
-
-
-def chosen_embedder(settings: Settings) -> Embedder | EmbedderMissing:
-    """The model with which texts are compared by meaning, as the settings choose it."""
-    vocabulary = settings.deedbook_embedder_vocab
-    return open_embedder(
-        settings.deedbook_embedder, None if vocabulary is None else Path(vocabulary)
-    )
 
 
 def _signers(settings: Settings, pool: ConnectionPool, make: bool) -> Signers:

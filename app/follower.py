@@ -42,6 +42,10 @@ class Follower(ABC):
     def look(self) -> float | None:
         """Do what is due; answers in how many seconds more will be, None when that is not known."""
 
+    def wake(self) -> None:
+        """Look soon."""
+        self._woken.set()
+
     def __enter__(self) -> Self:
         self._end = self._signal.on_change(self._woken.set)
         self._thread.start()

@@ -31,6 +31,7 @@ from app.erasures import Erasures
 from app.exports import Exports
 from app.identity_exchange import IdentityExchange
 from app.seals import Seals
+from app.search.index_jobs import IndexJobs
 from app.search.searching import Searches
 from app.secret_door import PolicyOf, refuse, screen_content, screen_name, screen_value
 from app.witnesses import Witnesses
@@ -111,6 +112,7 @@ class Ledger:
         uploads: PostgresUploads,
         blobs: PostgresBlobs,
         search: Searches,
+        index_jobs: IndexJobs,
         exports: Exports,
         checkpoints: Checkpoints,
         seals: Seals,
@@ -130,6 +132,7 @@ class Ledger:
         self.uploads = uploads
         self.blobs = blobs
         self.search = search
+        self.index_jobs = index_jobs
         self.exports = exports
         self.checkpoints = checkpoints
         self.seals = seals

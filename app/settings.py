@@ -44,6 +44,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         blob_read_write_token: The token of a private Vercel Blob store, for large contents and
             originals; unset: everything stays in Postgres.
         deedbook_blob_store_above_bytes: Contents with more bytes are put there.
+        deedbook_search_fallback: While the hosted index is away, the one in Postgres answers, and the answer
+            says so; else there is none.
+        qstash_token: With it, jobs of QStash keep the search index up to date, and no thread of the service.
+        qstash_url: Where QStash is; unset: its usual place.
+        qstash_current_signing_key: By which jobs are known to come from QStash.
+        qstash_next_signing_key: And the one that comes after it.
+        deedbook_public_url: Where QStash finds this ledger, without a path.
         deedbook_url: Where the command line finds a ledger.
         deedbook_token: With which token.
         deedbook_project: And which project it means when none is named.
@@ -69,6 +76,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     deedbook_blob_store_above_bytes: Annotated[int, msgspec.Meta(ge=STAGED_ABOVE_BYTES)] = (
         4 * 1024 * 1024
     )
+    deedbook_search_fallback: bool = True
+    qstash_token: str | None = None
+    qstash_url: str | None = None
+    qstash_current_signing_key: str | None = None
+    qstash_next_signing_key: str | None = None
+    deedbook_public_url: str | None = None
     deedbook_url: str | None = None
     deedbook_token: str | None = None
     deedbook_project: str | None = None
@@ -111,6 +124,9 @@ SECRETS = (
     "DEEDBOOK_ADMIN_DATABASE_URL",
     "DEEDBOOK_TOKEN",
     "BLOB_READ_WRITE_TOKEN",
+    "QSTASH_TOKEN",
+    "QSTASH_CURRENT_SIGNING_KEY",
+    "QSTASH_NEXT_SIGNING_KEY",
 )
 
 

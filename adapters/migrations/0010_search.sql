@@ -59,7 +59,14 @@ CREATE TABLE search_posting (
 CREATE INDEX search_posting_term ON search_posting (project_id, term) INCLUDE (chunk_id, weight);
 CREATE INDEX search_posting_chunk ON search_posting (project_id, chunk_id);
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON search_project, search_state, search_chunk, search_posting
+-- Messages of the queue whose work is done: a signature is good once.
+CREATE TABLE search_job (
+  id text COLLATE "C" PRIMARY KEY,
+  until timestamptz NOT NULL                    -- then it has expired anyway
+);
+CREATE INDEX search_job_until ON search_job (until);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON search_project, search_state, search_chunk, search_posting, search_job
   TO deedbook_service;
 
 -- What an index holds of sources is gone; the table of vectors is there only where pgvector is.

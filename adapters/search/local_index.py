@@ -10,13 +10,16 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from adapters.postgres_connect import reading
-from adapters.search.search_state import LEASE_SECONDS, Claim, finish
+from adapters.search.search_state import Claim, finish
 from projections.search.indexed import IndexedSource
 from projections.search.terms import term_id, weights
 
 NAME_PREFIX = "name:"
 """Before a name of a source, as a term that stands in its first chunk alone: no word has a colon."""
 MAX_NAMES = 64
+EMBEDDING_SECONDS = 600
+"""A source that somebody embeds is left to them for so long."""
+
 
 class Unembedded(msgspec.Struct, frozen=True):
     """A source whose chunks have no vectors of the running model: their ids and texts."""
@@ -55,27 +58,27 @@ class LocalIndex:
 
     def without_vectors(self, limit: int) -> list[Unembedded]:
         """Sources to be embedded, the newest first; for some time nobody else is given them."""
-        with self._pool.connection() as connection:
-            rows = connection.execute(
-                """
-                WITH s AS (
-                  UPDATE search_state SET due_at = now() + make_interval(secs => %s)
-                  WHERE ctid = ANY(ARRAY(SELECT ctid FROM search_state
-                    WHERE backend = 'local' AND state = 'synced' AND model IS NULL AND chunks > 0
-                      AND due_at <= now()
-                    ORDER BY project_id, indexed DESC LIMIT %s FOR UPDATE SKIP LOCKED))
-                  RETURNING project_id, source, indexed)
-                SELECT s.project_id, s.source, s.indexed, array_agg(c.chunk_id ORDER BY c.ordinal),
-                  array_agg(array_to_string(c.heading, ' > ') || E'\\n' || c.body ORDER BY c.ordinal)
-                FROM s JOIN search_chunk c ON c.project_id = s.project_id AND c.source = s.source
-                GROUP BY s.project_id, s.source, s.indexed
-                """,
-                (LEASE_SECONDS, limit),
-            ).fetchall()
-        return [
-            Unembedded(project, source, indexed, tuple(zip(ids, texts, strict=True)))
-            for project, source, indexed, ids, texts in rows
-        ]
+        return self._without_vectors(
+            """
+            SELECT ctid FROM search_state
+            WHERE backend = 'local' AND state = 'synced' AND model IS NULL AND chunks > 0
+              AND due_at <= now()
+            ORDER BY project_id, indexed DESC LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+            """,
+            {"limit": limit},
+        )
+
+    def without_vectors_of(self, project: str, source: str) -> list[Unembedded]:
+        """One source, if it is to be embedded."""
+        return self._without_vectors(
+            """
+            SELECT ctid FROM search_state
+            WHERE project_id = %(project)s AND backend = 'local' AND source = %(source)s
+              AND state = 'synced' AND model IS NULL AND chunks > 0
+            FOR UPDATE SKIP LOCKED
+            """,
+            {"project": project, "source": source},
+        )
 
     def add_vectors(self, of: Unembedded, model: str, vectors: Sequence[Sequence[float]]) -> bool:
         """Add a source's vectors, unless it was indexed anew meanwhile."""
@@ -109,6 +112,25 @@ class LocalIndex:
                 (model, of.project, of.source),
             )
         return True
+
+    def _without_vectors(self, which: str, values: dict[str, object]) -> list[Unembedded]:
+        with self._pool.connection() as connection:
+            rows = connection.execute(
+                f"""
+                WITH s AS (
+                  UPDATE search_state SET due_at = now() + make_interval(secs => %(seconds)s)
+                  WHERE ctid = ANY(ARRAY({which})) RETURNING project_id, source, indexed)
+                SELECT s.project_id, s.source, s.indexed, array_agg(c.chunk_id ORDER BY c.ordinal),
+                  array_agg(array_to_string(c.heading, ' > ') || E'\\n' || c.body ORDER BY c.ordinal)
+                FROM s JOIN search_chunk c ON c.project_id = s.project_id AND c.source = s.source
+                GROUP BY s.project_id, s.source, s.indexed
+                """.encode(),
+                {**values, "seconds": EMBEDDING_SECONDS},
+            ).fetchall()
+        return [
+            Unembedded(project, source, indexed, tuple(zip(ids, texts, strict=True)))
+            for project, source, indexed, ids, texts in rows
+        ]
 
     def drop(self, project: str, sources: Sequence[str]) -> None:
         """Have nothing of these sources any more."""

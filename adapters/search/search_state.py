@@ -33,9 +33,18 @@ class Claim(msgspec.Struct, frozen=True):
     lease: str
 
 
+class DueSource(msgspec.Struct, frozen=True):
+    """A source that is to be indexed, as of the position of the newest event that concerns it."""
+
+    project: str
+    stream: str
+    position: int
+
+
 class Failed(msgspec.Struct, frozen=True):
     """A source whose indexing was given up."""
 
+    backend: Backend
     project: str
     source: str
     problem: str
@@ -93,6 +102,12 @@ class SearchState:
                 (self.backend, MAX_BEHIND),
             ).fetchall()
         return [str(project) for (project,) in rows]
+
+    def note_all(self) -> None:
+        """Take note of all new events."""
+        for project in self.behind():
+            while self.note(project):
+                pass
 
     def note(self, project: str) -> bool:
         """Take note of a batch of new events; answers whether there are more.
@@ -155,6 +170,52 @@ class SearchState:
         )
         return found[0] if found else None
 
+    def announce(self, limit: int, seconds: float) -> list[DueSource]:
+        """Sources that are due and that nobody is at; for so many seconds they are not due again."""
+        with self._pool.connection() as connection:
+            rows = connection.execute(
+                """
+                UPDATE search_state SET due_at = now() + make_interval(secs => %(seconds)s)
+                WHERE ctid = ANY(ARRAY(SELECT ctid FROM search_state
+                  WHERE backend = %(backend)s AND state = 'pending' AND due_at <= now()
+                    AND (leased_until IS NULL OR leased_until < now())
+                  ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+                RETURNING project_id, source, wanted
+                """,
+                {"backend": self.backend, "seconds": seconds, "limit": limit},
+            ).fetchall()
+        return [DueSource(*row) for row in rows]
+
+    def due_in(self, sources: Sequence[DueSource], seconds: float) -> None:
+        """Have sources due in so many seconds that are not indexed yet."""
+        with self._pool.connection() as connection:
+            connection.execute(
+                """
+                UPDATE search_state SET due_at = now() + make_interval(secs => %s)
+                FROM unnest(%s::text[], %s::text[]) AS u (project, stream)
+                WHERE backend = %s AND project_id = u.project AND source = u.stream
+                  AND state = 'pending'
+                """,
+                (
+                    seconds,
+                    [one.project for one in sources],
+                    [one.stream for one in sources],
+                    self.backend,
+                ),
+            )
+
+    def failed(self, project: str, source: str) -> bool:
+        """Whether indexing this source was given up."""
+        with reading(self._pool) as connection:
+            row = connection.execute(
+                """
+                SELECT FROM search_state
+                WHERE project_id = %s AND backend = %s AND source = %s AND state = 'failed'
+                """,
+                (project, self.backend, source),
+            ).fetchone()
+        return row is not None
+
     def renew(self, claim: Claim) -> bool:
         """Work on; answers False when the lease was over and somebody else has it."""
         with reading(self._pool) as connection:
@@ -179,6 +240,18 @@ class SearchState:
     def give_up(self, claim: Claim, problem: str) -> None:
         """Leave it until somebody asks for another try."""
         self._give_back(claim, "failed", 0.0, problem)
+
+    def release(self, claims: Sequence[Claim]) -> None:
+        """Leave claims to others, as if they had never been made."""
+        with self._pool.connection() as connection:
+            connection.execute(
+                """
+                UPDATE search_state SET lease = NULL, leased_until = NULL,
+                  attempts = greatest(attempts - 1, 0)
+                WHERE backend = %s AND lease = ANY(%s::uuid[])
+                """,
+                (self.backend, [one.lease for one in claims]),
+            )
 
     def next_due(self) -> float | None:
         """In how many seconds the next source is due; None: all are synced or failed."""
@@ -261,7 +334,7 @@ class SearchState:
                 """,
                 {"backend": self.backend, "project": project, "limit": MAX_FAILED},
             ).fetchall()
-        return [Failed(*row) for row in rows]
+        return [Failed(self.backend, *row) for row in rows]
 
     def retry(self, project: str | None = None) -> int:
         """Have what was given up tried again; answers how many sources."""

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "append": ("events", "Append events from standard input."),
     "log": ("events", "Show the audit trail."),
     "replay": ("events", "Write the stored events up to a position."),
+    "search": ("search", "Find in artifacts, citations, runs and transcripts."),
     "export": ("bundles", "Take away a project as a ZIP that proves itself."),
     "verify": ("verify", "Check an export, offline."),
     "verify-fork": ("verify", "Check a proof that a ledger sealed two histories, offline."),

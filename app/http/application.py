@@ -47,6 +47,7 @@ TOPICS: tuple[Endpoints, ...] = (
     erasures.endpoints,
     checkpoints.endpoints,
     search.endpoints,
+    index_jobs.endpoints,
     exports.endpoints,
     seals.endpoints,
     seal_log.endpoints,
@@ -54,6 +55,7 @@ TOPICS: tuple[Endpoints, ...] = (
     tokens.endpoints,
     identity.endpoints,
     health.endpoints,
+    metrics.endpoints,
 )
 THREADS = 96
 """Use cases at once: appends wait here for their group's commit."""

@@ -8,7 +8,7 @@ from app.http.answers import answer
 from app.http.call import Call, NoQuery
 from app.http.endpoint import Endpoints
 from app.search.reconcile import Reconciled
-from app.search.searching import Asked
+from app.search.asked import Asked
 from domain.errors import Invalid, Malformed
 from domain.search import MAX_PROJECTS, Answer, Mode
 
@@ -119,8 +119,8 @@ def search_status(call: Call[NoQuery, None]) -> Response:
     reasons = search.missing()
     return answer(
         Standing(
-            tuple(search.standing(call.project)),
-            tuple(search.failures(call.project)),
+            tuple(search.upkeep.standing(call.project)),
+            tuple(search.upkeep.failures(call.project)),
             not reasons,
             tuple(reasons),
         )
@@ -137,7 +137,7 @@ def search_status(call: Call[NoQuery, None]) -> Response:
 def search_reindex(call: Call[NoQuery, None]) -> Response:
     """Have everything indexed anew; what is there can be found meanwhile."""
     call.position(None)
-    return answer(Ordered(call.ledger.search.reindex(call.project)), 202)
+    return answer(Ordered(call.ledger.search.upkeep.reindex(call.project)), 202)
 
 
 @endpoints.add(
@@ -150,7 +150,7 @@ def search_reindex(call: Call[NoQuery, None]) -> Response:
 def search_retry(call: Call[NoQuery, None]) -> Response:
     """Have tried again what could not be indexed."""
     call.position(None)
-    return answer(Ordered(call.ledger.search.retry(call.project)), 202)
+    return answer(Ordered(call.ledger.search.upkeep.retry(call.project)), 202)
 
 
 @endpoints.add(
@@ -163,7 +163,10 @@ def search_retry(call: Call[NoQuery, None]) -> Response:
 def search_reconcile(call: Call[NoQuery, None]) -> Response:
     """Compare what the index holds with what it should, and have the difference mended."""
     call.position(None)
-    return answer(call.ledger.search.reconcile(call.project))
+    search = call.ledger.search
+    found = search.upkeep.reconcile(call.project)
+    search.meter.reconciled(found)
+    return answer(found)
 
 
 def _answered(

@@ -1,0 +1,47 @@
+"""Chunks that were found, told as hits: each source once, by its best passage."""
+
+from collections.abc import Sequence
+
+from adapters.search.local_search import Found
+from domain.names import parse_stream
+from domain.search import MAX_ALSO, Hit, Passage
+from projections.search.snippet import snippet
+
+
+def hits(found: Sequence[Found], text: str, limit: int) -> tuple[Hit, ...]:
+    """The sources of chunks, each by its best chunk, with the next ones of it below."""
+    sources: dict[tuple[str, str], list[Found]] = {}
+    for one in found:
+        sources.setdefault((one.project, one.source), []).append(one)
+    return tuple(
+        _hit(rank, chunks, text)
+        for rank, chunks in enumerate(list(sources.values())[:limit], start=1)
+    )
+
+
+def _hit(rank: int, chunks: Sequence[Found], text: str) -> Hit:
+    best = chunks[0]
+    stream = parse_stream(best.source)
+    return Hit(
+        rank=rank,
+        project=best.project,
+        stream=best.source,
+        kind=best.kind,
+        key=getattr(stream, "key", None) or getattr(stream, "run_id", ""),
+        version=best.version,
+        position=best.position,
+        title=best.heading[0],
+        passage=_passage(best, text),
+        also=tuple(_passage(one, text) for one in chunks[1 : 1 + MAX_ALSO]),
+    )
+
+
+def _passage(chunk: Found, text: str) -> Passage:
+    shown = snippet(chunk.body, text)
+    return Passage(
+        heading=tuple(chunk.heading[1:]),
+        snippet=shown.text,
+        marks=shown.marks,
+        first=chunk.first,
+        stop=chunk.stop,
+    )

@@ -1,0 +1,61 @@
+"""How the indexes stand, and what an operator has done to them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from adapters.search.search_state import Failed, IndexState, SearchState
+from app.search.reconcile import Reconciled, compare
+
+
+class Holding(Protocol):
+    """What an index holds."""
+
+    def inventory(self, project: str) -> Iterator[tuple[str, int, int]]:
+        """Sources, each with the position it was indexed at and how many chunks it has there."""
+
+    def drop(self, project: str, sources: Sequence[str]) -> None:
+        """Have nothing of these sources any more."""
+
+
+class Upkeep:
+    """Looks after the indexes of all backends.
+
+    Args:
+        held: For each backend, what its index should hold, and what it holds.
+    """
+
+    def __init__(self, held: Sequence[tuple[SearchState, Holding]]) -> None:
+        self._held = held
+
+    def standing(self, project: str | None = None) -> list[IndexState]:
+        """How each backend's index of one project stands, or of all."""
+        return [row for state, _ in self._held for row in state.standing(project)]
+
+    def failures(self, project: str | None = None) -> list[Failed]:
+        """What could not be indexed."""
+        return [row for state, _ in self._held for row in state.failures(project)]
+
+    def reindex(self, project: str) -> int:
+        """Have everything of a project indexed anew; answers how many sources."""
+        return max(state.reindex(project) for state, _ in self._held)
+
+    def retry(self, project: str) -> int:
+        """Have what failed tried again; answers how many sources, over all backends."""
+        return sum(state.retry(project) for state, _ in self._held)
+
+    def reconcile(self, project: str) -> Reconciled:
+        """Compare what the indexes hold with what they should, and have the difference mended.
+
+        Raises:
+            Unavailable: `search-unavailable`.
+        """
+        sources, missing, stale = 0, 0, 0
+        for state, holding in self._held:
+            found = compare(state.wanted(project), holding.inventory(project))
+            # What is of an older version goes first: only then does indexing bring what should be there.
+            holding.drop(project, [*found.stale, *found.unknown])
+            state.want_again(project, [*found.missing, *found.stale])
+            sources = max(sources, found.counted.sources)
+            missing += found.counted.missing
+            stale += found.counted.stale
+        return Reconciled(sources, missing, stale)
