@@ -1,0 +1,1 @@
+"""What can be found, and how its text is cut and read."""
