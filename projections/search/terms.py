@@ -12,7 +12,7 @@ Time and memory grow with the text's length and no faster, whatever it holds.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import pairwise
@@ -43,6 +43,7 @@ _PIECE = re.compile(r"\S{1,256}|\s+")
 _RUN = re.compile(r"[\w.\-/']+")
 _LONGEST_RUN = 512
 _JOINED = re.compile(r"[^\W_]+(?:[._\-/'][^\W_]+)*")
+_JOINED_IN_TEXT = re.compile(r"[^\W_]+(?:[._\-/'\u2019\u02bc\u2010][^\W_]+){0,31}")
 _PART = re.compile(r"[^\W_]+")
 _HEX = re.compile(r"(?=[a-f]*[0-9])(?:0x)?[0-9a-f]{7,}")
 _SHORT_SHAS = (7, 8, 12)
@@ -97,6 +98,28 @@ def identifiers(query: str) -> list[str] | None:
     if not words or not all(_is_identifier(word) for word in words):
         return None
     return list(dict.fromkeys(word.lower() for word in words))
+
+
+def places(text: str, terms: Collection[int]) -> Iterator[tuple[int, int, frozenset[int]]]:
+    """Where words of these terms stand in a text: from, to, and which terms they are.
+
+    A joined word is one place if it is a term itself, otherwise each of its parts is looked at.
+
+    Args:
+        text: In NFC, short: a chunk's.
+        terms: Of a query.
+    """
+    wanted = frozenset(terms)
+    for run in _JOINED_IN_TEXT.finditer(text):
+        word = run[0].translate(_JOINS)
+        found = _word(word) if len(word) <= LONGEST_JOINED else ()
+        if found and found[0] in wanted:
+            yield run.start(), run.end(), wanted.intersection(found)
+            continue
+        for part in _PART.finditer(run[0]):
+            found = _word(part[0]) if len(part[0]) <= LONGEST_PART else ()
+            if met := wanted.intersection(found):
+                yield run.start() + part.start(), run.start() + part.end(), met
 
 
 def _is_identifier(word: str) -> bool:
