@@ -1,1 +1,1 @@
-"""Search, the pure part: what of a source is indexed, in which terms, and what of it is shown."""
+"""What can be found, and how its text is cut and read."""
