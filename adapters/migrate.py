@@ -70,13 +70,13 @@ def migrate(url: str) -> list[str]:
     try:
         applied = _migrate(url)
         prepare_vectors(url)
-        return applied
     except psycopg.errors.InsufficientPrivilege as error:
         raise Forbidden(
             "database-rights-missing",
             f"This database login may not migrate ({error.diag.message_primary}): set "
             "DEEDBOOK_ADMIN_DATABASE_URL to one that owns the database and may make roles.",
         ) from None
+    return applied
 
 
 def _migrate(url: str) -> list[str]:

@@ -4,7 +4,6 @@ The SDK checks the signature with the current and the next signing key, the issu
 the body's hash. It takes a body for text and a claim for present; here both are a refusal.
 """
 
-
 import base64
 import binascii
 
@@ -83,9 +82,7 @@ class UsedSignatures:
     def used(self, one: Signed) -> bool:
         """Whether this message's work is done."""
         with self._pool.connection() as connection:
-            row = connection.execute(
-                "SELECT FROM search_job WHERE id = %s", (one.id,)
-            ).fetchone()
+            row = connection.execute("SELECT FROM search_job WHERE id = %s", (one.id,)).fetchone()
         return row is not None
 
     def use(self, one: Signed) -> None:

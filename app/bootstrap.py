@@ -50,7 +50,6 @@ from app.search.following import follow_with_search
 from app.search.index_jobs import IndexJobs
 from app.search.job_setting import job_signature
 from app.search.opening import Chances, open_search
-from app.search.vector_setting import open_vector_index
 from app.settings import Settings
 from app.witness_follower import WitnessFollower
 from app.witness_setting import read_policy
@@ -262,7 +261,6 @@ def open_ledger(
             pool,
             (log, views, blobs),
             embedder=choose_embedder(settings),
-            hosted=closing.enter_context(open_vector_index(settings)),
             falls_back=settings.deedbook_search_fallback,
             chances=Chances(chance, clock, time.monotonic),
         )

@@ -106,7 +106,9 @@ def check_query(text: str) -> str:
         Invalid: `query-invalid`, `nul-character`.
     """
     if len(text) > MAX_QUERY_CHARACTERS:
-        raise _invalid(f"A query has at most {MAX_QUERY_CHARACTERS:,} characters, not {len(text):,}.")
+        raise _invalid(
+            f"A query has at most {MAX_QUERY_CHARACTERS:,} characters, not {len(text):,}."
+        )
     if "\0" in text:
         raise Invalid("nul-character", "A query must not contain the NUL character.", pointer="/q")
     if _SURROGATE.search(text):

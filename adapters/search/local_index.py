@@ -41,9 +41,7 @@ class LocalIndex:
         with self._pool.connection() as connection:
             forget(connection, claim.project, [claim.source])
             _insert(connection, claim, found)
-            done = finish(
-                connection, "local", claim, len(found.chunks), cut=found.cut, model=None
-            )
+            done = finish(connection, "local", claim, len(found.chunks), cut=found.cut, model=None)
             if not done:
                 connection.rollback()
             return done

@@ -68,7 +68,9 @@ _LEXICAL = """
       SELECT p.project_id, p.chunk_id, sum(p.weight * i.idf) AS score FROM p JOIN i USING (term)
       GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT %(depth)s) s)
 """
-_NO_LEXICAL = "lexical AS (SELECT ''::text AS project_id, 0::bigint AS chunk_id, 0::bigint AS rank LIMIT 0)"
+_NO_LEXICAL = (
+    "lexical AS (SELECT ''::text AS project_id, 0::bigint AS chunk_id, 0::bigint AS rank LIMIT 0)"
+)
 _NAMED = """
   named AS (
     SELECT project_id, chunk_id, row_number() OVER (ORDER BY score DESC, chunk_id) - 1 AS rank FROM (
@@ -76,7 +78,9 @@ _NAMED = """
       WHERE project_id = ANY(%(projects)s) AND term = ANY(%(names)s)
       GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT %(depth)s) s)
 """
-_NO_NAMED = "named AS (SELECT ''::text AS project_id, 0::bigint AS chunk_id, 0::bigint AS rank LIMIT 0)"
+_NO_NAMED = (
+    "named AS (SELECT ''::text AS project_id, 0::bigint AS chunk_id, 0::bigint AS rank LIMIT 0)"
+)
 _DENSE = """
   dense AS (
     SELECT project_id, chunk_id, row_number() OVER (ORDER BY distance, chunk_id) - 1 AS rank FROM (
@@ -92,7 +96,9 @@ _EXACT = _DENSE.format(
 _GRAPH = _DENSE.format(
     distance="embedding <=> %(vector)s::halfvec", order="embedding <=> %(vector)s::halfvec"
 )
-_NO_DENSE = "dense AS (SELECT ''::text AS project_id, 0::bigint AS chunk_id, 0::bigint AS rank LIMIT 0)"
+_NO_DENSE = (
+    "dense AS (SELECT ''::text AS project_id, 0::bigint AS chunk_id, 0::bigint AS rank LIMIT 0)"
+)
 _FUSED = """
   fused AS (
     SELECT project_id, chunk_id, sum(1.0::float8 / (%(k)s + rank)) AS score FROM (
@@ -153,7 +159,7 @@ class LocalSearch:
                       JOIN search_chunk c ON c.project_id = %(project)s AND c.source = i.source
                         AND c.ordinal = i.ordinal),
                     """
-                    + ",".join((_NO_DENSE, _NO_NAMED, _FUSED)).encode(),
+                    + f"{_NO_DENSE},{_NO_NAMED},{_FUSED}".encode(),
                     {
                         "project": project,
                         "sources": [source for source, _ in ids],

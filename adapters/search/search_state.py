@@ -383,7 +383,8 @@ class SearchState:
                 (project, self.backend),
             ).fetchall()
         return {
-            source: (indexed, chunks) if synced else None for source, synced, indexed, chunks in rows
+            source: (indexed, chunks) if synced else None
+            for source, synced, indexed, chunks in rows
         }
 
     def _again(self, project: str | None, which: str, change: str) -> int:

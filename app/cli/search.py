@@ -30,7 +30,11 @@ class _FindGroup(Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `find` in front of what is no command."""
         words = [one for one in args if not one.startswith("-")]
-        if args and args[0] not in {"--help", "-h"} and (not words or words[0] not in self.commands):
+        if (
+            args
+            and args[0] not in {"--help", "-h"}
+            and (not words or words[0] not in self.commands)
+        ):
             args = [FIND, *args]
         return super().parse_args(ctx, args)
 
@@ -160,7 +164,7 @@ def _lines(hit: "Hit", *, colored: bool, named: bool) -> list[str]:
     ]
     for passage in (hit.passage, *hit.also):
         if passage.heading:
-            lines.append(f"    {printable(' › '.join(passage.heading))}")
+            lines.append(f"    {printable(' > '.join(passage.heading))}")
         lines.append(f"    {_snippet(passage, colored)}")
     return [*lines, ""]
 

@@ -21,13 +21,15 @@ from app.http import (
     health,
     identity,
     imports,
+    index_jobs,
+    metrics,
     openapi,
     policy,
     projects,
     runs,
-    search,
     seal_log,
     seals,
+    search,
     tokens,
 )
 from app.http.edge import Edge

@@ -40,6 +40,7 @@ HEADERS: Mapping[str, str] = {
     "Range": "One range of bytes.",
     "If-Range": "The entity tag for which the range is meant.",
     "Last-Event-ID": "The position after which server-sent events go on.",
+    "Upstash-Signature": "QStash's signature of the body and this address, a JWT.",
 }
 DESCRIPTION = """\
 An event-sourced audit ledger for software delivery. Errors are problems (RFC 9457) with a stable `code`.

@@ -7,8 +7,8 @@ from adapters.search.search_state import Failed, IndexState
 from app.http.answers import answer
 from app.http.call import Call, NoQuery
 from app.http.endpoint import Endpoints
-from app.search.reconcile import Reconciled
 from app.search.asked import Asked
+from app.search.reconcile import Reconciled
 from domain.errors import Invalid, Malformed
 from domain.search import MAX_PROJECTS, Answer, Mode
 

@@ -39,7 +39,7 @@ class Standing(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
 
 
-def find(  # noqa: PLR0913 -- what a search may name
+def find(
     client: Client,
     projects: tuple[str, ...] | None,
     query: str,

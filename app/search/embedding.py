@@ -32,7 +32,10 @@ class Embedding:
     def some(self, limit: int, stopped: Callable[[], bool]) -> bool:
         """Embed the chunks of some sources; answers whether there were any."""
         found = self._index.without_vectors(limit)
-        return all([self._embed(source, stopped) for source in found]) and bool(found)
+        for source in found:
+            if not self._embed(source, stopped):
+                return False
+        return bool(found)
 
     def of(self, project: str, source: str) -> None:
         """Embed the chunks of one source, if they have no vectors."""

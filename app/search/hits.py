@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from adapters.search.local_search import Found
-from domain.names import parse_stream
+from domain.names import ArtifactStream, parse_stream
 from domain.search import MAX_ALSO, Hit, Passage
 from projections.search.snippet import snippet
 
@@ -21,13 +21,13 @@ def hits(found: Sequence[Found], text: str, limit: int) -> tuple[Hit, ...]:
 
 def _hit(rank: int, chunks: Sequence[Found], text: str) -> Hit:
     best = chunks[0]
-    stream = parse_stream(best.source)
+    named = parse_stream(best.source)
     return Hit(
         rank=rank,
         project=best.project,
         stream=best.source,
         kind=best.kind,
-        key=getattr(stream, "key", None) or getattr(stream, "run_id", ""),
+        key=named.key if isinstance(named, ArtifactStream) else best.source.partition("/")[2],
         version=best.version,
         position=best.position,
         title=best.heading[0],

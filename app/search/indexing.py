@@ -93,12 +93,16 @@ class Indexing:
     def _refused(self, claim: Claim, fault: RemoteFault) -> None:
         if fault.kind == "unauthorized":
             if not self.shut_out:
-                _logger.error("the hosted index does not let us in, and is not kept up to date: %s", fault)
+                _logger.error(
+                    "the hosted index does not let us in, and is not kept up to date: %s", fault
+                )
             self.shut_out = True
             self.state.put_off(claim, SHUT_OUT_SECONDS, str(fault))
         elif fault.passing:
             wait = fault.wait_seconds(self._clock())
-            self.state.put_off(claim, self.wait(claim.attempts) if wait is None else wait, str(fault))
+            self.state.put_off(
+                claim, self.wait(claim.attempts) if wait is None else wait, str(fault)
+            )
         else:
             self._fail(claim, str(fault))
 

@@ -44,9 +44,7 @@ def open_queue(settings: Settings) -> Iterator[QStashQueue | None]:
             "With QSTASH_TOKEN, set QSTASH_CURRENT_SIGNING_KEY and QSTASH_NEXT_SIGNING_KEY as well: "
             "without them the jobs that come back are refused.",
         )
-    with closing(
-        QStashQueue(settings.qstash_token, _url(settings), settings.qstash_url)
-    ) as queue:
+    with closing(QStashQueue(settings.qstash_token, _url(settings), settings.qstash_url)) as queue:
         yield queue
 
 

@@ -44,9 +44,7 @@ class Sources:
                 return run_source(run, self._events(project, source, at), self._reader(project))
         return NOTHING
 
-    def _artifact(
-        self, project: str, source: str, kind: str, key: str, at: int
-    ) -> IndexedSource:
+    def _artifact(self, project: str, source: str, kind: str, key: str, at: int) -> IndexedSource:
         found = self._views.versions(project, kind, key, at, limit=1, newest_first=True)
         if not found or found[0].erased_position is not None:
             return NOTHING

@@ -61,6 +61,6 @@ def _cited(title: str, cited: Citation) -> IndexedChunk:
 
 def _identifiers(title: str) -> list[str]:
     """The words of a title that are somebody's name for it, such as EIP-20."""
-    return [word for part in title.split() for word in identifiers(part.strip(".,:;()[]“”\"'")) or ()]
-
-
+    return [
+        word for part in title.split() for word in identifiers(part.strip(".,:;()[]“”\"'")) or ()
+    ]
