@@ -20,6 +20,7 @@ LEDGER_WIDE = frozenset(
         "log_key",
         "schema_migration",
         "seal_key",
+        "search_job",
         "token",
         "token_exchange",
         "trusted_issuer",

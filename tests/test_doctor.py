@@ -64,6 +64,11 @@ OTHERS = {
     "witness_round",
     "witness_alarm",  # what a witness said, of which nothing else here tells
     "witness_alarm_cleared",
+    "search_project",  # the search index, which is made again from the log
+    "search_state",
+    "search_chunk",
+    "search_posting",
+    "search_embedding",
 }
 """Tables that hold no evidence: what can be checked of them has tests of its own."""
 

@@ -21,6 +21,7 @@ LEDGER_WIDE = {
     "log_key",
     "schema_migration",
     "seal_key",
+    "search_job",
     "token",
     "token_exchange",
     "trusted_issuer",
