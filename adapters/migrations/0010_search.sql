@@ -54,9 +54,9 @@ CREATE TABLE search_posting (
   project_id text COLLATE "C" NOT NULL,
   term int NOT NULL,                            -- 31 bits of BLAKE2b
   chunk_id bigint NOT NULL,
-  weight real NOT NULL
+  weight real NOT NULL,
+  PRIMARY KEY (project_id, term, chunk_id) INCLUDE (weight)
 );
-CREATE INDEX search_posting_term ON search_posting (project_id, term) INCLUDE (chunk_id, weight);
 CREATE INDEX search_posting_chunk ON search_posting (project_id, chunk_id);
 
 -- Messages of the queue whose work is done: a signature is good once.

@@ -11,7 +11,7 @@ from psycopg_pool import ConnectionPool
 
 from adapters.postgres_connect import reading
 from adapters.search.search_state import Claim, finish
-from projections.search.indexed import IndexedSource
+from projections.search.indexed import IndexedChunk, IndexedSource
 from projections.search.terms import term_id, weights
 
 NAME_PREFIX = "name:"
@@ -162,6 +162,12 @@ def name_term(name: str) -> int:
     return term_id(NAME_PREFIX + name.casefold())
 
 
+def _terms(chunk: IndexedChunk, names: Sequence[str]) -> dict[int, float]:
+    """The terms of a chunk with their weights, and those of names; a name that meets a word's number wins."""
+    named = list(dict.fromkeys(map(name_term, names)))[:MAX_NAMES]
+    return weights(chunk.text) | {term: 1 / (1 + place) for place, term in enumerate(named)}
+
+
 def _insert(connection: psycopg.Connection, claim: Claim, found: IndexedSource) -> None:
     if not found.chunks:
         return
@@ -192,11 +198,11 @@ def _insert(connection: psycopg.Connection, claim: Claim, found: IndexedSource) 
             },
         )
     ]
-    postings: list[tuple[int, int, float]] = []
-    for chunk, one in zip(ids, chunks, strict=True):
-        postings += [(term, chunk, weight) for term, weight in weights(one.text).items()]
-    names = list(dict.fromkeys(map(name_term, found.names)))[:MAX_NAMES]
-    postings += [(term, ids[0], 1 / (1 + place)) for place, term in enumerate(names)]
+    postings = [
+        (term, chunk, weight)
+        for chunk, one in zip(ids, chunks, strict=True)
+        for term, weight in _terms(one, found.names if chunk == ids[0] else ()).items()
+    ]
     connection.execute(
         """
         INSERT INTO search_posting (project_id, term, chunk_id, weight)
