@@ -83,7 +83,7 @@ def test_hexadecimal_digits_are_never_split_or_stemmed() -> None:
 
 def test_a_query_keeps_its_order_and_names_each_term_once() -> None:
     assert query_terms("Index the log, then index logs") == ids("index", "log")
-    assert query_terms("to be or not to be") == []
+    assert query_terms("to be or what") == []
 
 
 def test_a_joined_word_that_is_too_long_gives_only_its_parts() -> None:

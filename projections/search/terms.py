@@ -32,12 +32,18 @@ AVERAGE_LENGTH = 32
 """BM25's constants. With a fixed average length a weight is final: nothing is computed again as a
 project grows."""
 
-_FREQUENT = (
-    "a an and are as at be but by for if in into is it no not of on or such that the their then"
-    " there these they this to was will with"
-)
+_FREQUENT = """
+a an the this that these those such some any each every all both few more most other own same
+i me my we us our you your he him his she her it its they them their theirs who whom whose which what
+am is are was were be been being has have had having do does did doing will would shall should can
+could may might must
+and or but nor if then than so as because while until unless although though whether when where why how
+of in on at by for with about against between into through during before after above below to from up
+down out off over under again further once here there too very just also
+s t ll re ve
+"""
 STOP_WORDS = frozenset(_FREQUENT.split())
-"""Words so frequent that they tell nothing apart."""
+"""The function words of English, and what an apostrophe leaves of some: they tell nothing apart."""
 
 _PIECE = re.compile(r"\S{1,256}|\s+")
 _RUN = re.compile(r"[\w.\-/']+")
