@@ -7,7 +7,7 @@ with `_FILE` behind it.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -44,6 +44,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         blob_read_write_token: The token of a private Vercel Blob store, for large contents and
             originals; unset: everything stays in Postgres.
         deedbook_blob_store_above_bytes: Contents with more bytes are put there.
+        deedbook_embedder: The model for searching by meaning: `auto`, if it is installed; `minilm`, or the
+            ledger does not start; `none`.
+        deedbook_embedder_vocab: Its vocabulary, a `vocab.txt` or `tokenizer.json`; unset: the package's.
         deedbook_search_fallback: While the hosted index is away, the one in Postgres answers, and the answer
             says so; else there is none.
         qstash_token: With it, jobs of QStash keep the search index up to date, and no thread of the service.
@@ -76,6 +79,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     deedbook_blob_store_above_bytes: Annotated[int, msgspec.Meta(ge=STAGED_ABOVE_BYTES)] = (
         4 * 1024 * 1024
     )
+    deedbook_embedder: Literal["auto", "minilm", "none"] = "auto"
+    deedbook_embedder_vocab: str | None = None
     deedbook_search_fallback: bool = True
     qstash_token: str | None = None
     qstash_url: str | None = None

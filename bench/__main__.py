@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from bench import append, export, proof, rebuild, replay, seal, start, verify
+from bench import append, export, proof, rebuild, replay, seal, search, start, verify
 from bench.ground import Ground, durability, machine, open_ground
 from bench.measure import Figure
 
@@ -21,6 +21,7 @@ SECTIONS: dict[str, Section] = {
     "verify": verify.measure,
     "proof": proof.measure,
     "seal": seal.measure,
+    "search": search.measure,
     "start": start.measure,
 }
 ROUNDS, QUICK_ROUNDS = 5, 3
