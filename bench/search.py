@@ -78,10 +78,10 @@ def _summary(pooled: dict[str, list[float]], names: dict[str, list[bool]]) -> It
         yield Figure(
             f"pooled nDCG@10, ours against {peer}", value, value, value, "x", target, detail
         )
-    for name, values in names.items():
-        share = statistics.fmean(values)
+    for name, firsts in names.items():
+        share = statistics.fmean(firsts)
         target = ">= 0.95" if name == OURS else ""
-        detail = f"{sum(values)} of {len(values)}"
+        detail = f"{sum(firsts)} of {len(firsts)}"
         yield Figure(f"identifiers right first: {name}", share, share, share, "", target, detail)
 
 
