@@ -23,11 +23,11 @@ class KeptVectors:
         self._embedder = embedder
         file.parent.mkdir(parents=True, exist_ok=True)
         self._kept = sqlite3.connect(file, check_same_thread=False)
-        self._kept.execute("CREATE TABLE IF NOT EXISTS vector (key BLOB PRIMARY KEY, value BLOB)")
+        self._kept.execute("CREATE TABLE IF NOT EXISTS vector (key TEXT PRIMARY KEY, value BLOB)")
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """A vector for each text."""
-        keys = [hashlib.sha256(f"{self.model}\0{text}".encode()).digest() for text in texts]
+        keys = [f"{self.model} {hashlib.sha256(text.encode()).hexdigest()}" for text in texts]
         known = {key: value for key in keys if (value := self._find(key)) is not None}
         new = [place for place, key in enumerate(keys) if key not in known]
         if new:
@@ -45,6 +45,6 @@ class KeptVectors:
         """Close the file."""
         self._kept.close()
 
-    def _find(self, key: bytes) -> list[float] | None:
+    def _find(self, key: str) -> list[float] | None:
         row = self._kept.execute("SELECT value FROM vector WHERE key = ?", (key,)).fetchone()
         return None if row is None else array("f", row[0]).tolist()

@@ -25,7 +25,8 @@ from bench.ground import Ground
 from bench.kept_vectors import KeptVectors
 from bench.measure import Figure, middle
 from bench.search_measures import chance, ndcg, recall, right_first
-from bench.search_sets import IDENTIFIER, Query, SearchSet, folders, read_set
+from bench.search_sets import IDENTIFIER, Document, Query, SearchSet, folders, read_set
+from domain.events import PolicyChanged
 from domain.search import Mode
 
 KEPT = Path(os.environ.get("DEEDBOOK_DATA", ".deedbook")) / "bench-vectors.sqlite"
@@ -43,7 +44,7 @@ def measure(ground: Ground, _rounds: int) -> Iterator[Figure]:
     if isinstance(found, EmbedderMissing):
         yield _nothing(f"search: {found.reason}")
         return
-    sets = [read_set(folder) for folder in folders()]
+    sets = [_keyed(read_set(folder)) for folder in folders()]
     if not sets:
         yield _nothing("search: shared/data/search is not here")
         return
@@ -102,7 +103,8 @@ def _judge(
         pooled.setdefault(name, []).extend(values)
         yield Figure(
             f"{of.name}: nDCG@10 of {len(sentences)} sentences, {name}",
-            statistics.fmean(values), 0, 0, "", "",
+            statistics.fmean(values),
+            0, 0, "", "",
             f"recall@10 {statistics.fmean(found):.3f}, {each:.1f} ms a query",
         )  # fmt: skip
         if identifiers:
@@ -169,6 +171,8 @@ def _index(ground: Ground, opened: OpenedSearch, of: SearchSet) -> float:
     began = time.perf_counter()
     project = _project(of)
     ground.ledger.create_project(project, title=of.name, actor="user:bench")
+    # Pages about keys have keys in them, which the door would refuse.
+    ground.ledger.change_policy(project, PolicyChanged(secrets="replace"), actor="user:bench")
     for one in of.documents:
         ground.ledger.write_artifact(
             project, "NOTE", one.id, one.text.encode(), title=one.title, actor="user:bench"
@@ -195,6 +199,21 @@ def _chunks(ground: Ground, project: str) -> tuple[list[str], list[str]]:
             (project,),
         ).fetchall()
     return [owner for owner, _ in rows], [text for _, text in rows]
+
+
+def _keyed(of: SearchSet) -> SearchSet:
+    """A set whose documents are called as their artifacts will be."""
+    documents = tuple(Document(_key(one.id), one.title, one.text) for one in of.documents)
+    grades = {
+        query: {_key(document): grade for document, grade in known.items()}
+        for query, known in of.grades.items()
+    }
+    return SearchSet(of.name, documents, of.queries, grades)
+
+
+def _key(document: str) -> str:
+    """An artifact's key has no slash."""
+    return document.replace("/", ":")
 
 
 def _project(of: SearchSet) -> str:
