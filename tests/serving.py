@@ -48,7 +48,9 @@ class Served(msgspec.Struct, frozen=True):
 @contextmanager
 def serve(database_url: str) -> Iterator[Served]:
     """Serve the ledger in a migrated database."""
-    settings = Settings(database_url=database_url, deedbook_host="ledger.example")
+    settings = Settings(
+        database_url=database_url, deedbook_host="ledger.example", deedbook_embedder="none"
+    )
     with (
         open_ledger(
             settings,

