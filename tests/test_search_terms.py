@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.search.terms import identifiers, query_terms, term_id, weight, weights
+from projections.search.terms import (
+    identifiers,
+    query_counts,
+    query_terms,
+    term_id,
+    weight,
+    weights,
+)
 
 
 def ids(*terms: str) -> list[int]:
@@ -37,6 +44,19 @@ def test_a_text_is_as_long_as_its_terms() -> None:
         term_id("retri"): weight(2, 5),
         **dict.fromkeys(ids("ir-005", "ir", "005"), weight(1, 5)),
     }
+
+
+def test_the_way_to_a_passage_counts_twice() -> None:
+    assert weights("queue", ("Retry", "Queue")) == {
+        term_id("retri"): weight(2, 5),
+        term_id("queue"): weight(3, 5),
+    }
+
+
+def test_a_term_counts_as_often_as_it_is_asked_for() -> None:
+    counts = query_counts("Logs, and the log of an index")
+    assert list(counts.items()) == [(term_id("log"), 2), (term_id("index"), 1)]
+    assert query_counts("the") == {}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ Time and memory grow with the text's length and no faster, whatever it holds.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import pairwise
@@ -29,8 +29,9 @@ LONGEST_PART = 128
 K1 = 1.2
 B = 0.75
 AVERAGE_LENGTH = 32
+HEADING_TIMES = 2
 """BM25's constants. With a fixed average length a weight is final: nothing is computed again as a
-project grows."""
+project grows. `docs/search-quality.md` says what each choice brings."""
 
 _FREQUENT = """
 a an the this that these those such some any each every all both few more most other own same
@@ -68,12 +69,19 @@ def term_id(term: str) -> int:
     return int.from_bytes(digest, "big") & 0x7FFFFFFF
 
 
-def weights(text: str) -> dict[int, float]:
+def weights(text: str, heading: Sequence[str] = ()) -> dict[int, float]:
     """The BM25 weight of each term of a text, by the term's number, without the IDF.
 
     The length that BM25 asks for is the number of terms, each as often as it stands there.
+
+    Args:
+        text: A chunk's body.
+        heading: The way to it. Its terms count `HEADING_TIMES` times: what a passage is about
+            stands there more often than in the passage.
     """
     counts = Counter(_numbers(text))
+    for term in _numbers("\n".join(heading)):
+        counts[term] += HEADING_TIMES
     length = counts.total()
     return {term: weight(count, length) for term, count in counts.items()}
 
@@ -86,9 +94,18 @@ def weight(count: int, length: int) -> float:
     return count * (K1 + 1) / (count + K1 * (1 - B + B * length / AVERAGE_LENGTH))
 
 
+def query_counts(text: str) -> dict[int, int]:
+    """How often each term stands in a query, in order of appearance; empty if all are stop words.
+
+    A term counts in the score as often as it was asked for: of a long question, what it says twice
+    is what it is about.
+    """
+    return dict(Counter(_numbers(text)))
+
+
 def query_terms(text: str) -> list[int]:
-    """The distinct terms of a query, in order of appearance; empty if it is only stop words."""
-    return list(dict.fromkeys(_numbers(text)))
+    """The distinct terms of a query, in order of appearance."""
+    return list(query_counts(text))
 
 
 def identifiers(query: str) -> list[str] | None:
