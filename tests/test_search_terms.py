@@ -46,13 +46,6 @@ def test_a_text_is_as_long_as_its_terms() -> None:
     }
 
 
-def test_the_way_to_a_passage_counts_twice() -> None:
-    assert weights("queue", ("Retry", "Queue")) == {
-        term_id("retri"): weight(2, 5),
-        term_id("queue"): weight(3, 5),
-    }
-
-
 def test_a_term_counts_as_often_as_it_is_asked_for() -> None:
     counts = query_counts("Logs, and the log of an index")
     assert list(counts.items()) == [(term_id("log"), 2), (term_id("index"), 1)]

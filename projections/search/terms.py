@@ -12,7 +12,7 @@ Time and memory grow with the text's length and no faster, whatever it holds.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import pairwise
@@ -29,7 +29,6 @@ LONGEST_PART = 128
 K1 = 1.2
 B = 0.75
 AVERAGE_LENGTH = 32
-HEADING_TIMES = 2
 """BM25's constants. With a fixed average length a weight is final: nothing is computed again as a
 project grows. `docs/search-quality.md` says what each choice brings."""
 
@@ -69,19 +68,12 @@ def term_id(term: str) -> int:
     return int.from_bytes(digest, "big") & 0x7FFFFFFF
 
 
-def weights(text: str, heading: Sequence[str] = ()) -> dict[int, float]:
+def weights(text: str) -> dict[int, float]:
     """The BM25 weight of each term of a text, by the term's number, without the IDF.
 
     The length that BM25 asks for is the number of terms, each as often as it stands there.
-
-    Args:
-        text: A chunk's body.
-        heading: The way to it. Its terms count `HEADING_TIMES` times: what a passage is about
-            stands there more often than in the passage.
     """
     counts = Counter(_numbers(text))
-    for term in _numbers("\n".join(heading)):
-        counts[term] += HEADING_TIMES
     length = counts.total()
     return {term: weight(count, length) for term, count in counts.items()}
 
