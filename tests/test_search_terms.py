@@ -86,6 +86,10 @@ def test_a_commit_is_found_by_its_short_form() -> None:
         assert query_terms(commit[:size].upper())[0] in terms
 
 
+def test_a_short_form_itself_counts_once() -> None:
+    assert weights("0123456789ab")[term_id("0123456789ab")] == weight(1, 3)
+
+
 def test_hexadecimal_digits_are_never_split_or_stemmed() -> None:
     assert query_terms("abCD1ed") == ids("abcd1ed")
     assert query_terms("0xB5801a7D3983") == ids(

@@ -73,10 +73,10 @@ def pack(spans: Iterable[Span]) -> Iterator[Span]:
     """
     held: list[Span] = []
     for span in spans:
-        if held and ((0 < span.level <= 2 and not held[-1].level) or not _fit(held[0], span)):
+        if held and (0 < span.level <= 2 or not _fit(held[0], span)):
             # Headings at the end of what is held belong to this span, if there is room for them.
             kept = len(held)
-            while kept and held[kept - 1].level and _fit(held[kept - 1], span):
+            while kept and _leads(held[kept - 1], span) and _fit(held[kept - 1], span):
                 kept -= 1
             if kept:
                 yield _joined(held[:kept])
@@ -84,6 +84,10 @@ def pack(spans: Iterable[Span]) -> Iterator[Span]:
         held.append(span)
     if held:
         yield _joined(held)
+
+
+def _leads(heading: Span, span: Span) -> bool:
+    return bool(heading.level) and (not span.level or heading.level < span.level)
 
 
 def _fit(first: Span, last: Span) -> bool:
