@@ -80,11 +80,11 @@ def test_no_chunk_goes_across_a_large_heading(mark: str) -> None:
     ]
 
 
-def test_a_heading_of_nothing_stays_where_it_stands() -> None:
-    assert markdown("a\n\n## B\n\n### C\n\n## D\n\nd\n") == [
+def test_headings_without_a_text_go_on_to_the_next_one() -> None:
+    assert markdown("a\n\n## B\n\n### C\n\n## D\n\nd\n\n## E\n") == [
         ((), "a"),
-        (("B", "C"), "## B\n\n### C"),
-        (("D",), "## D\n\nd"),
+        (("D",), "## B\n\n### C\n\n## D\n\nd"),
+        (("E",), "## E"),
     ]
 
 
