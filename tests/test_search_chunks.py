@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from projections.search import markdown_chunks
 from projections.search.chunks import MAX_CHUNKS, Chunk, Chunked, chunks
 from projections.search.cutting import MAX_CHARACTERS
+from projections.search.json_chunks import MAX_DEPTH
 
 MARKDOWN, JSON, TEXT = "text/markdown", "application/json", "text/plain"
 WORDS = "word " * 40
@@ -79,6 +80,14 @@ def test_no_chunk_goes_across_a_large_heading(mark: str) -> None:
     ]
 
 
+def test_headings_without_a_text_go_on_to_the_next_one() -> None:
+    assert markdown("a\n\n## B\n\n### C\n\n## D\n\nd\n\n## E\n") == [
+        ((), "a"),
+        (("D",), "## B\n\n### C\n\n## D\n\nd"),
+        (("E",), "## E"),
+    ]
+
+
 def test_a_heading_goes_with_what_follows_it() -> None:
     text = f"{WORDS * 4}\n\n{WORDS}\n\n### Small\n\n#### Smaller\n\n{WORDS * 2}\n"
     (_, first), (heading, second) = markdown(text)
@@ -110,8 +119,9 @@ def test_fences_and_tables_are_cut_only_if_they_alone_are_too_long(
 
 
 def test_a_long_list_is_cut_between_its_items() -> None:
-    item = "- " + "word " * 20 + "\n  more\n"
-    for _, body in markdown(item * 40):
+    item = "- " + "word " * 4 + "\n  " + "more " * 20 + "\n"
+    assert MAX_CHARACTERS % len(item) > item.index("\n")
+    for _, body in markdown(item * 60):
         assert body.startswith("- word")
         assert body.endswith("more")
 
@@ -126,8 +136,9 @@ def test_a_text_longer_than_a_slice_is_cut_as_if_parsed_at_once(
 ) -> None:
     text = "".join(f"## H{n}\n\n{WORDS}\n\n```\n# no {n}\n\n{WORDS}\n```\n\n" for n in range(30))
     whole = chunks(text, MARKDOWN, "T")
-    monkeypatch.setattr(markdown_chunks, "SLICE_CHARACTERS", 1_000)
-    assert chunks(text, MARKDOWN, "T") == whole
+    for size in (500, 777, 1_000, 1_300):
+        monkeypatch.setattr(markdown_chunks, "SLICE_CHARACTERS", size)
+        assert chunks(text, MARKDOWN, "T") == whole
 
 
 def test_each_field_of_json_is_a_chunk() -> None:
@@ -148,6 +159,14 @@ def test_a_large_field_of_json_is_opened() -> None:
     ]
     assert found[2].body == '"d": 1, "e": 2'
     assert all(one.body.startswith('{"g"') for one in found[3:])
+
+
+def test_json_is_opened_to_a_depth() -> None:
+    text = '{"a":' * 50 + json.dumps(WORDS * 8) + "}" * 50
+    found = chunks(text, JSON, "").chunks
+    assert {one.heading for one in found} == {("a",) * MAX_DEPTH}
+    deeper = "[" * 900 + json.dumps(WORDS * 8) + "]" * 900
+    assert len(chunks(deeper, JSON, "").chunks) > 1
 
 
 def test_what_json_escapes_is_read() -> None:

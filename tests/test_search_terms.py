@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.search.terms import identifiers, query_terms, term_id, weight, weights
+from projections.search.terms import (
+    identifiers,
+    query_counts,
+    query_terms,
+    term_id,
+    weight,
+    weights,
+)
 
 
 def ids(*terms: str) -> list[int]:
@@ -37,6 +44,12 @@ def test_a_text_is_as_long_as_its_terms() -> None:
         term_id("retri"): weight(2, 5),
         **dict.fromkeys(ids("ir-005", "ir", "005"), weight(1, 5)),
     }
+
+
+def test_a_term_counts_as_often_as_it_is_asked_for() -> None:
+    counts = query_counts("Logs, and the log of an index")
+    assert list(counts.items()) == [(term_id("log"), 2), (term_id("index"), 1)]
+    assert query_counts("the") == {}
 
 
 @pytest.mark.parametrize(
@@ -71,6 +84,10 @@ def test_a_commit_is_found_by_its_short_form() -> None:
     assert terms == ids(commit, commit[:7], commit[:8], commit[:12])
     for size in (7, 8, 12):
         assert query_terms(commit[:size].upper())[0] in terms
+
+
+def test_a_short_form_itself_counts_once() -> None:
+    assert weights("0123456789ab")[term_id("0123456789ab")] == weight(1, 3)
 
 
 def test_hexadecimal_digits_are_never_split_or_stemmed() -> None:

@@ -66,15 +66,16 @@ def paragraphs(text: str) -> Iterator[tuple[int, int]]:
 
 
 def pack(spans: Iterable[Span]) -> Iterator[Span]:
-    """Neighbours together, as many as fit; never across a heading of level 1 or 2.
+    """Neighbours together, as many as fit; no text with one across a heading of level 1 or 2.
 
-    A heading stays with what follows it. What is packed has the heading path of what comes first
+    A heading stays with the text that follows it. What is packed has the heading path of what comes first
     in it, below headings that lead it.
     """
     held: list[Span] = []
     for span in spans:
-        if held and ((0 < span.level <= 2 and not held[-1].level) or not _fit(held[0], span)):
-            # Headings at the end of what is held belong to this span, if there is room for them.
+        if held and (0 < span.level <= 2 or not _fit(held[0], span)):
+            # Headings without a text go on to the next one: a chunk of a heading alone tells
+            # nothing, and being so short it would come up first.
             kept = len(held)
             while kept and held[kept - 1].level and _fit(held[kept - 1], span):
                 kept -= 1

@@ -30,7 +30,7 @@ K1 = 1.2
 B = 0.75
 AVERAGE_LENGTH = 32
 """BM25's constants. With a fixed average length a weight is final: nothing is computed again as a
-project grows."""
+project grows. `docs/search-quality.md` says what each choice brings."""
 
 _FREQUENT = """
 a an the this that these those such some any each every all both few more most other own same
@@ -86,9 +86,18 @@ def weight(count: int, length: int) -> float:
     return count * (K1 + 1) / (count + K1 * (1 - B + B * length / AVERAGE_LENGTH))
 
 
+def query_counts(text: str) -> dict[int, int]:
+    """How often each term stands in a query, in order of appearance; empty if all are stop words.
+
+    A term counts in the score as often as it was asked for: of a long question, what it says twice
+    is what it is about.
+    """
+    return dict(Counter(_numbers(text)))
+
+
 def query_terms(text: str) -> list[int]:
-    """The distinct terms of a query, in order of appearance; empty if it is only stop words."""
-    return list(dict.fromkeys(_numbers(text)))
+    """The distinct terms of a query, in order of appearance."""
+    return list(query_counts(text))
 
 
 def identifiers(query: str) -> list[str] | None:
