@@ -50,6 +50,7 @@ from app.search.following import follow_with_search
 from app.search.index_jobs import IndexJobs
 from app.search.job_setting import job_signature
 from app.search.opening import Chances, open_search
+from app.search.vector_setting import open_vector_index
 from app.settings import Settings
 from app.witness_follower import WitnessFollower
 from app.witness_setting import read_policy
@@ -257,10 +258,13 @@ def open_ledger(
                 closing.enter_context(WitnessFollower(rounds, signal, clock, time.monotonic))
         identities = open_identities(settings)
         views, blobs = PostgresViews(pool), PostgresBlobs(pool, outside)
+        embedder = choose_embedder(settings)
+        hosted = open_vector_index(settings, embedder, serving=serving)
         search = open_search(
             pool,
             (log, views, blobs),
-            embedder=choose_embedder(settings),
+            embedder=embedder,
+            hosted=closing.enter_context(hosted),
             falls_back=settings.deedbook_search_fallback,
             chances=Chances(chance, clock, time.monotonic),
         )

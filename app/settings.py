@@ -44,6 +44,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         blob_read_write_token: The token of a private Vercel Blob store, for large contents and
             originals; unset: everything stays in Postgres.
         deedbook_blob_store_above_bytes: Contents with more bytes are put there.
+        upstash_vector_rest_url: A hosted index, which is asked first; unset: the one in Postgres is.
+        upstash_vector_rest_token: Its token.
+        deedbook_search_allow_non_hybrid: A hosted index with a dense or a sparse part alone will do.
         deedbook_embedder: The model for searching by meaning: `auto`, if it is installed; `minilm`, or the
             ledger does not start; `none`.
         deedbook_embedder_vocab: Its vocabulary, a `vocab.txt` or `tokenizer.json`; unset: the package's.
@@ -79,6 +82,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     deedbook_blob_store_above_bytes: Annotated[int, msgspec.Meta(ge=STAGED_ABOVE_BYTES)] = (
         4 * 1024 * 1024
     )
+    upstash_vector_rest_url: str | None = None
+    upstash_vector_rest_token: str | None = None
+    deedbook_search_allow_non_hybrid: bool = False
     deedbook_embedder: Literal["auto", "minilm", "none"] = "auto"
     deedbook_embedder_vocab: str | None = None
     deedbook_search_fallback: bool = True
@@ -129,6 +135,7 @@ SECRETS = (
     "DEEDBOOK_ADMIN_DATABASE_URL",
     "DEEDBOOK_TOKEN",
     "BLOB_READ_WRITE_TOKEN",
+    "UPSTASH_VECTOR_REST_TOKEN",
     "QSTASH_TOKEN",
     "QSTASH_CURRENT_SIGNING_KEY",
     "QSTASH_NEXT_SIGNING_KEY",

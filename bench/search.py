@@ -57,6 +57,7 @@ def measure(ground: Ground, _rounds: int) -> Iterator[Figure]:
             pool,
             (ledger.log, ledger.views, ledger.blobs),
             embedder=lambda: embedder,
+            hosted=None,
             chances=Chances(random_number, now, time.monotonic),
             falls_back=True,
         )

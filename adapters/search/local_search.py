@@ -1,11 +1,13 @@
 """Asking the index in Postgres: BM25 over the postings and distances of vectors, fused in one statement.
 
-Each ranked list has 100 chunks; reciprocal rank fusion (Cormack, Clarke and Büttcher 2009, K = 60, ranks from 0)
-makes one of them, which knows nothing of scores. What is found is shown only if it is the newest that there is
-of its source, so an index that lags can hide something new, and never shows what is old or erased.
+Each ranked list has 100 chunks. The scores of each are brought to one scale by their distribution, mean and three
+standard deviations (DBSF), and added up; a source counts by its best chunk and a part of the next two, and one
+that is called what was asked for goes before all others (`docs/search-quality.md` has what each of that brings).
+What is found is shown only if it is the newest that there is of its source, so an index that lags can hide
+something new, and never shows what is old or erased.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import psycopg
@@ -13,9 +15,8 @@ from psycopg.rows import class_row
 from psycopg_pool import ConnectionPool
 
 from adapters.search.local_index import vector_text
-from domain.search import DEPTH
+from domain.search import DEPTH, MAX_ALSO
 
-K = 60
 EXACT_CHUNKS = 10_000
 """Up to so many chunks, all distances are looked at: that is exact, and no slower than the graph."""
 GRAPH_WIDTH = 100
@@ -26,21 +27,40 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         projects: That the caller may read.
-        terms: Of the query; none: it is not searched by words.
+        terms: Of the query, each with how often it stands there; none: it is not searched by words.
         names: Terms of the names that the query consists of, if it consists of names alone.
         vector: Of the query; None: it is not searched by meaning.
         model: Whose vector it is.
         kinds: Of chunks; none: all.
-        limit: Chunks in the answer.
+        limit: Sources in the answer.
     """
 
     projects: Sequence[str]
-    terms: Sequence[int] = ()
+    terms: Mapping[int, int] = {}
     names: Sequence[int] = ()
     vector: Sequence[float] | None = None
     model: str = ""
     kinds: Sequence[str] = ()
-    limit: int = 2 * DEPTH
+    limit: int = 10
+
+
+class GivenChunk(msgspec.Struct, frozen=True):
+    """A chunk that another index has found, as it was indexed at a position, with that index's score."""
+
+    source: str
+    position: int
+    ordinal: int
+    score: float
+
+
+class GivenChunks(msgspec.Struct, frozen=True, kw_only=True):
+    """What another index has found of a project; names, kinds and limit as in a question."""
+
+    project: str
+    chunks: Sequence[GivenChunk]
+    names: Sequence[int] = ()
+    kinds: Sequence[str] = ()
+    limit: int = 10
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,61 +79,70 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _LEXICAL = """
-  q AS (SELECT unnest(%(terms)s::int[]) AS term),
-  p AS MATERIALIZED (SELECT p.term, p.project_id, p.chunk_id, p.weight
+  q AS (SELECT * FROM unnest(%(terms)s::int[], %(times)s::int[]) AS q (term, times)),
+  p AS MATERIALIZED (SELECT p.term, p.project_id, p.chunk_id, p.weight * q.times AS weight
     FROM q JOIN search_posting p ON p.project_id = ANY(%(projects)s) AND p.term = q.term),
-  i AS (SELECT term, ln((greatest(%(chunks)s, count(*)) - count(*) + 0.5) / (count(*) + 0.5) + 1) AS idf FROM p GROUP BY term),
-  lexical AS (
-    SELECT project_id, chunk_id, row_number() OVER (ORDER BY score DESC, chunk_id) - 1 AS rank FROM (
-      SELECT p.project_id, p.chunk_id, sum(p.weight * i.idf) AS score FROM p JOIN i USING (term)
-      GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT %(depth)s) s)
+  i AS (SELECT term, ln((greatest(%(chunks)s, count(*)) - count(*) + 0.5) / (count(*) + 0.5) + 1) AS idf
+    FROM p GROUP BY term),
+  lexical AS (SELECT p.project_id, p.chunk_id, sum(p.weight * i.idf) AS score
+    FROM p JOIN i USING (term) GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT %(depth)s),
 """
-_NO_LEXICAL = (
-    "lexical AS (SELECT ''::text AS project_id, 0::bigint AS chunk_id, 0::bigint AS rank LIMIT 0)"
-)
-_NAMED = """
-  named AS (
-    SELECT project_id, chunk_id, row_number() OVER (ORDER BY score DESC, chunk_id) - 1 AS rank FROM (
-      SELECT project_id, chunk_id, sum(weight) AS score FROM search_posting
-      WHERE project_id = ANY(%(projects)s) AND term = ANY(%(names)s)
-      GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT %(depth)s) s)
-"""
-_NO_NAMED = (
-    "named AS (SELECT ''::text AS project_id, 0::bigint AS chunk_id, 0::bigint AS rank LIMIT 0)"
-)
 _DENSE = """
-  dense AS (
-    SELECT project_id, chunk_id, row_number() OVER (ORDER BY distance, chunk_id) - 1 AS rank FROM (
-      SELECT project_id, chunk_id, {distance} AS distance FROM search_embedding
-      WHERE project_id = ANY(%(projects)s) AND model = %(model)s
-      ORDER BY {order} LIMIT %(depth)s) s)
+  dense AS (SELECT project_id, chunk_id, 1 - ({distance}) AS score FROM search_embedding
+    WHERE project_id = ANY(%(projects)s) AND model = %(model)s
+    ORDER BY {distance} {ties} LIMIT %(depth)s),
 """
 _EXACT = _DENSE.format(
     # Added to, the distance is no order that the graph's index could give.
     distance="(embedding <=> %(vector)s::halfvec) + 0",
-    order="3, 2",
+    ties=", chunk_id",
 )
-_GRAPH = _DENSE.format(
-    distance="embedding <=> %(vector)s::halfvec", order="embedding <=> %(vector)s::halfvec"
-)
-_NO_DENSE = (
-    "dense AS (SELECT ''::text AS project_id, 0::bigint AS chunk_id, 0::bigint AS rank LIMIT 0)"
-)
+_GRAPH = _DENSE.format(distance="embedding <=> %(vector)s::halfvec", ties="")
+_NO_CHUNKS = "SELECT ''::text AS project_id, 0::bigint AS chunk_id, 0::float8 AS score LIMIT 0"
+_NO_LEXICAL = f"lexical AS ({_NO_CHUNKS}),"
+_NO_DENSE = f"dense AS ({_NO_CHUNKS}),"
 _FUSED = """
-  fused AS (
-    SELECT project_id, chunk_id, sum(1.0::float8 / (%(k)s + rank)) AS score FROM (
-      SELECT * FROM lexical UNION ALL SELECT * FROM dense UNION ALL SELECT * FROM named) l
-    GROUP BY 1, 2)
-  SELECT c.project_id AS project, c.source, c.ordinal, c.position, c.version, c.kind, c.heading, c.body,
-    c.first, c.stop
-  FROM fused f JOIN search_chunk c USING (project_id, chunk_id)
-  WHERE (%(kinds)s::text[] = '{}' OR c.kind = ANY(%(kinds)s))
-    AND NOT EXISTS (SELECT FROM event e WHERE e.project_id = c.project_id AND e.stream = c.source
-      AND e.version > c.version)
-    AND NOT EXISTS (SELECT FROM erasure e WHERE e.project_id = c.project_id AND e.artifact = c.source
-      AND e.position > c.position)
-  ORDER BY f.score DESC, f.chunk_id LIMIT %(limit)s
+  listed AS (SELECT 'lexical' AS list, * FROM lexical UNION ALL SELECT 'dense', * FROM dense),
+  spread AS (SELECT project_id, chunk_id, score - avg(score) OVER w AS above, stddev_samp(score) OVER w AS sd
+    FROM listed WINDOW w AS (PARTITION BY list)),
+  fused AS (SELECT project_id, chunk_id,
+      sum(CASE WHEN sd > 0 THEN above / (6 * sd) + 0.5 ELSE 0.5 END) AS score
+    FROM spread GROUP BY 1, 2),
 """
+_GIVEN = """
+  fused AS (SELECT c.project_id, c.chunk_id, i.score
+    FROM unnest(%(sources)s::text[], %(positions)s::bigint[], %(ordinals)s::int[], %(scores)s::float8[])
+      AS i (source, position, ordinal, score)
+    JOIN search_chunk c ON c.project_id = ANY(%(projects)s) AND c.source = i.source
+      AND c.position = i.position AND c.ordinal = i.ordinal),
+"""
+_SHOWN = """
+  named AS (SELECT project_id, chunk_id, sum(weight) AS name FROM search_posting
+    WHERE project_id = ANY(%(projects)s) AND term = ANY(%(names)s)
+    GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT %(depth)s),
+  candidate AS (SELECT project_id, chunk_id, coalesce(name, 0) AS name, coalesce(score, 0) AS score
+    FROM fused FULL JOIN named USING (project_id, chunk_id)),
+  current AS (
+    SELECT n.name, n.score, c.*, row_number() OVER (
+        PARTITION BY c.project_id, c.source ORDER BY n.score DESC, n.chunk_id) AS nth
+    FROM candidate n JOIN search_chunk c USING (project_id, chunk_id)
+    WHERE (%(kinds)s::text[] = '{}' OR c.kind = ANY(%(kinds)s))
+      AND NOT EXISTS (SELECT FROM event e WHERE e.project_id = c.project_id AND e.stream = c.source
+        AND e.version > c.version)
+      AND NOT EXISTS (SELECT FROM erasure e WHERE e.project_id = c.project_id AND e.artifact = c.source
+        AND e.position > c.position)),
+  folded AS (
+    SELECT *, max(name) OVER s AS source_name, sum(
+        CASE nth WHEN 1 THEN score WHEN 2 THEN 0.3 * score WHEN 3 THEN 0.1 * score ELSE 0 END
+      ) OVER s AS source_score
+    FROM current WINDOW s AS (PARTITION BY project_id, source)),
+  placed AS (
+    SELECT *, dense_rank() OVER (
+      ORDER BY source_name DESC, source_score DESC, project_id, source) AS place FROM folded)
+  SELECT project_id AS project, source, ordinal, position, version, kind, heading, body, first, stop
+  FROM placed WHERE place <= %(limit)s AND nth <= %(shown)s ORDER BY place, nth
+"""
+SHOWN_CHUNKS = 1 + MAX_ALSO
 
 
 class LocalSearch:
@@ -123,7 +152,7 @@ class LocalSearch:
         self._pool = pool
 
     def find(self, question: Question) -> list[Found]:
-        """The chunks that fit best, the best first."""
+        """The sources that fit best, the best first, each with its best chunks."""
         with self._pool.connection() as connection:
             chunks = _chunks(connection, question.projects)
             dense = _NO_DENSE
@@ -131,46 +160,40 @@ class LocalSearch:
                 dense = _EXACT if chunks <= EXACT_CHUNKS else _GRAPH
                 if dense is _GRAPH:
                     _widen(connection)
-            statement = "WITH " + ",".join(
-                (
-                    _LEXICAL if question.terms else _NO_LEXICAL,
-                    dense,
-                    _NAMED if question.names else _NO_NAMED,
-                    _FUSED,
-                )
-            )
-            return (
-                connection.cursor(row_factory=class_row(Found))
-                .execute(statement.encode(), _values(question, chunks))
-                .fetchall()
+            lexical = _LEXICAL if question.terms else _NO_LEXICAL
+            return _shown(
+                connection, f"WITH {lexical}{dense}{_FUSED}{_SHOWN}", _values(question, chunks)
             )
 
-    def current(self, project: str, ids: Sequence[tuple[str, int]]) -> list[Found]:
-        """Chunks by source and ordinal, in the order given, as far as they are the newest there are."""
+    def current(self, given: GivenChunks) -> list[Found]:
+        """The same of chunks that somebody else has found, as far as they are the newest that there are."""
         with self._pool.connection() as connection:
-            return (
-                connection.cursor(row_factory=class_row(Found))
-                .execute(
-                    b"""
-                    WITH lexical AS (
-                      SELECT c.project_id, c.chunk_id, i.place - 1 AS rank
-                      FROM unnest(%(sources)s::text[], %(ordinals)s::int[])
-                        WITH ORDINALITY AS i (source, ordinal, place)
-                      JOIN search_chunk c ON c.project_id = %(project)s AND c.source = i.source
-                        AND c.ordinal = i.ordinal),
-                    """
-                    + f"{_NO_DENSE},{_NO_NAMED},{_FUSED}".encode(),
-                    {
-                        "project": project,
-                        "sources": [source for source, _ in ids],
-                        "ordinals": [ordinal for _, ordinal in ids],
-                        "k": K,
-                        "kinds": [],
-                        "limit": len(ids),
-                    },
-                )
-                .fetchall()
+            return _shown(
+                connection,
+                f"WITH {_GIVEN}{_SHOWN}",
+                {
+                    "projects": [given.project],
+                    "sources": [one.source for one in given.chunks],
+                    "positions": [one.position for one in given.chunks],
+                    "ordinals": [one.ordinal for one in given.chunks],
+                    "scores": [one.score for one in given.chunks],
+                    "names": list(given.names),
+                    "kinds": list(given.kinds),
+                    "depth": DEPTH,
+                    "limit": given.limit,
+                    "shown": SHOWN_CHUNKS,
+                },
             )
+
+
+def _shown(
+    connection: psycopg.Connection, statement: str, values: dict[str, object]
+) -> list[Found]:
+    return (
+        connection.cursor(row_factory=class_row(Found))
+        .execute(statement.encode(), values)
+        .fetchall()
+    )
 
 
 def _chunks(connection: psycopg.Connection, projects: Sequence[str]) -> int:
@@ -200,12 +223,13 @@ def _values(question: Question, chunks: int) -> dict[str, object]:
     return {
         "projects": list(question.projects),
         "terms": list(question.terms),
+        "times": list(question.terms.values()),
         "names": list(question.names),
         "vector": None if question.vector is None else vector_text(question.vector),
         "model": question.model,
         "kinds": list(question.kinds),
         "chunks": float(chunks),
         "depth": DEPTH,
-        "k": K,
         "limit": question.limit,
+        "shown": SHOWN_CHUNKS,
     }

@@ -51,7 +51,7 @@ class HostedQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     project: str
     text: str
-    terms: Mapping[int, float]
+    terms: Mapping[int, int]
     vector: Sequence[float] | None
     mode: Mode
     kinds: Sequence[str] = ()

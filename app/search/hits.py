@@ -8,15 +8,12 @@ from domain.search import MAX_ALSO, Hit, Passage
 from projections.search.snippet import snippet
 
 
-def hits(found: Sequence[Found], text: str, limit: int) -> tuple[Hit, ...]:
-    """The sources of chunks, each by its best chunk, with the next ones of it below."""
+def hits(found: Sequence[Found], text: str) -> tuple[Hit, ...]:
+    """The sources of chunks, in their order, each by its first chunk, with the next ones of it below."""
     sources: dict[tuple[str, str], list[Found]] = {}
     for one in found:
         sources.setdefault((one.project, one.source), []).append(one)
-    return tuple(
-        _hit(rank, chunks, text)
-        for rank, chunks in enumerate(list(sources.values())[:limit], start=1)
-    )
+    return tuple(_hit(rank, chunks, text) for rank, chunks in enumerate(sources.values(), start=1))
 
 
 def _hit(rank: int, chunks: Sequence[Found], text: str) -> Hit:

@@ -1,6 +1,7 @@
 """The index in Postgres as it answers: by words, and by meaning where it has a model and keeps vectors."""
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from adapters.search.embedder import Embedder, EmbedderMissing
 from adapters.search.local_index import name_term
@@ -10,7 +11,7 @@ from adapters.search.vector_tables import Vectors
 from app.search.asked import Asked, Outcome
 from domain.errors import Invalid, NotFound, Unavailable
 from domain.search import MAX_TERMS, Mode, Warned
-from projections.search.terms import identifiers, query_terms
+from projections.search.terms import identifiers, query_counts
 
 
 class LocalBackend:
@@ -46,7 +47,7 @@ class LocalBackend:
             model, vector = self._vector(asked.text, asked.mode, warnings)
             if vector is not None and not all(one.embedded for one in fresh):
                 warnings.append("embeddings-pending")
-        terms = terms_of(asked.text, warnings) if asked.mode != "semantic" else []
+        terms = terms_of(asked.text, warnings) if asked.mode != "semantic" else {}
         if not terms and vector is None:
             raise no_word()
         found = self._index.find(
@@ -57,6 +58,7 @@ class LocalBackend:
                 vector=vector,
                 model=model,
                 kinds=asked.kinds,
+                limit=asked.limit,
             )
         )
         used: Mode = asked.mode if vector is not None else "lexical"
@@ -110,12 +112,12 @@ def freshness(
     return fresh
 
 
-def terms_of(text: str, warnings: list[Warned]) -> list[int]:
-    """The terms of a query; warns when it has more than are looked for."""
-    terms = query_terms(text)
+def terms_of(text: str, warnings: list[Warned]) -> dict[int, int]:
+    """The terms of a query, each with how often it stands there; warns when it has more than are looked for."""
+    terms = query_counts(text)
     if len(terms) > MAX_TERMS:
         warnings.append("truncated")
-    return terms[:MAX_TERMS]
+    return dict(islice(terms.items(), MAX_TERMS))
 
 
 def names_of(text: str) -> list[int]:

@@ -14,8 +14,12 @@ from adapters.search.embedder import Embedder, EmbedderMissing
 from adapters.search.local_index import LocalIndex
 from adapters.search.local_search import LocalSearch
 from adapters.search.search_state import SearchState
+from adapters.search.upstash_index import UpstashIndex
 from adapters.search.vector_tables import Vectors, look_for_vectors
+from app.search.breaker import Breaker
 from app.search.embedding import Embedding
+from app.search.hosted_backend import HostedBackend
+from app.search.hosted_index import HostedIndex
 from app.search.indexing import Indexing
 from app.search.local_backend import LocalBackend
 from app.search.meter import Meter
@@ -48,15 +52,17 @@ def open_search(
     sources: tuple[EventLog, PostgresViews, PostgresBlobs],
     *,
     embedder: OpenEmbedder,
+    hosted: UpstashIndex | None,
     falls_back: bool,
     chances: Chances,
 ) -> OpenedSearch:
-    """Search over the index in Postgres.
+    """Search over the index in Postgres, and over a hosted one if there is one.
 
     Args:
         pool: Of the service.
         sources: The log, views and blobs of the ledger.
         embedder: Opens the model, or says why there is none; called when it is first needed.
+        hosted: An index elsewhere, which is asked first.
         falls_back: Whether Postgres answers while that is away.
         chances: Of the world.
     """
@@ -76,7 +82,7 @@ def open_search(
             return None
         return Embedding(index, found, meter.embedding)
 
-    def indexing(of: SearchState, into: LocalIndex) -> Indexing:
+    def indexing(of: SearchState, into: LocalIndex | HostedIndex) -> Indexing:
         return Indexing(
             of, into, read, chance=chances.chance, clock=chances.clock, failed=meter.failed
         )
@@ -84,8 +90,22 @@ def open_search(
     local = LocalBackend(state, search, embedder, vectors)
     indexings = [indexing(state, index)]
     held: list[tuple[SearchState, Holding]] = [(state, index)]
+    backend = None
+    if hosted is not None:
+        there = SearchState(pool, "upstash")
+        hosted_index = HostedIndex(there, hosted)
+        indexings.append(indexing(there, hosted_index))
+        held.append((there, hosted_index))
+        backend = HostedBackend(
+            there,
+            hosted,
+            search,
+            embedder=embedder,
+            breaker=Breaker(chances.monotonic),
+            failed=meter.failed,
+        )
     return OpenedSearch(
-        Searches(local, None, falls_back=falls_back, upkeep=Upkeep(held), meter=meter),
+        Searches(local, backend, falls_back=falls_back, upkeep=Upkeep(held), meter=meter),
         tuple(indexings),
         embedding,
     )

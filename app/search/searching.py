@@ -58,7 +58,7 @@ class Searches:
             self.meter.degraded(warnings)
         [fresh] = outcome.fresh if len(outcome.fresh) == 1 else [None]
         return Answer(
-            hits=hits(outcome.found, asked.text, asked.limit),
+            hits=hits(outcome.found, asked.text),
             backend=backend,
             mode=outcome.mode,
             degraded=degraded,
