@@ -7,7 +7,6 @@ record of what became of old ones goes likewise.
 import hashlib
 import re
 import uuid
-from datetime import UTC
 
 import msgspec
 import psycopg
@@ -340,6 +339,6 @@ def _draft(row: TupleRow) -> Draft:
         state=state,
         offset=size,
         version=version,
-        opened_at=format_time(opened.astimezone(UTC)),
-        changed_at=format_time(changed.astimezone(UTC)),
+        opened_at=format_time(opened),
+        changed_at=format_time(changed),
     )

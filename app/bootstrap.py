@@ -20,6 +20,7 @@ from adapters.outside_contents import ObjectStore, OutsideContents
 from adapters.postgres_blobs import PostgresBlobs
 from adapters.postgres_checkpoints import PostgresCheckpoints
 from adapters.postgres_connect import open_pool
+from adapters.postgres_drafts import PostgresDrafts
 from adapters.postgres_erasures import PostgresErasures
 from adapters.postgres_events import PostgresEvents
 from adapters.postgres_exports import PostgresExports
@@ -251,6 +252,7 @@ def open_ledger(
             events=PostgresEvents(pool),
             uploads=PostgresUploads(pool, outside),
             blobs=PostgresBlobs(pool, outside),
+            drafts=PostgresDrafts(pool),
             exports=exports,
             checkpoints=checkpoints,
             seals=Seals(PostgresSeals(pool), exports, checkpoints, signers.log, signers.seal),

@@ -12,6 +12,7 @@ import msgspec
 from adapters.attestation_key import verify_attested
 from adapters.commit_signal import CommitSignal
 from adapters.postgres_blobs import PostgresBlobs
+from adapters.postgres_drafts import PostgresDrafts
 from adapters.postgres_events import PostgresEvents
 from adapters.postgres_tokens import PostgresTokens
 from adapters.postgres_uploads import PostgresUploads
@@ -109,6 +110,7 @@ class Ledger:
         events: PostgresEvents,
         uploads: PostgresUploads,
         blobs: PostgresBlobs,
+        drafts: PostgresDrafts,
         exports: Exports,
         checkpoints: Checkpoints,
         seals: Seals,
@@ -127,6 +129,7 @@ class Ledger:
         self.events = events
         self.uploads = uploads
         self.blobs = blobs
+        self.drafts = drafts
         self.exports = exports
         self.checkpoints = checkpoints
         self.seals = seals
