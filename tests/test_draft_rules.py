@@ -1,5 +1,7 @@
 """The rules of a draft: what may be added where, and when it is whole."""
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -39,7 +41,7 @@ def test_a_text_may_be_cut_anywhere(text: str, data: st.DataObject) -> None:
     raw = text.encode()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=5)))
     bounds = [0, *cuts, len(raw)]
-    pieces = [raw[start:stop] for start, stop in zip(bounds, bounds[1:], strict=False)]
+    pieces = [raw[start:stop] for start, stop in pairwise(bounds)]
     assert written(pieces) == b""
 
 

@@ -220,8 +220,7 @@ def test_frames_are_few_however_fast_the_text_comes(
 
     async def until_released(seconds: float) -> None:
         pauses.append(seconds)
-        while not gate.is_set():
-            await asyncio.sleep(0.005)
+        await asyncio.to_thread(gate.wait, 30)
 
     draft = opened(http, project)
     monkeypatch.setattr(live_view, "rest", until_released)
@@ -255,7 +254,7 @@ def test_a_renderer_is_chosen_by_media_type_and_given_time_to_breathe(
     served: Served, http: httpx2.Client, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_view, "RENDERERS", {"text/x-slow": SlowRenderer})
-    times = iter(range(0, 1_000))
+    times = iter(range(1_000))
     monkeypatch.setattr(live_view, "perf_counter", lambda: next(times) / 10)
     pauses: list[float] = []
 
@@ -318,15 +317,18 @@ def test_a_viewer_who_only_waits_is_sent_a_sign_of_life(
 def test_the_end_of_the_ledger_is_told_to_viewers(
     postgres_server: str, template_database: str
 ) -> None:
-    with another_database(postgres_server, template_database) as url:
-        with serve(url) as ending, ending.client() as client:
-            client.post("/v1/projects", json={"slug": "alpha", "title": "A"})
-            draft = opened(client, "alpha")
-            draft.write("Text")
-            with watching(ending, draft) as viewer:
-                viewer.until("Text")
-                ending.ledger.signal.stop_waiting()
-                assert viewer.finish().end == ("bye", "the ledger stops")
+    with (
+        another_database(postgres_server, template_database) as url,
+        serve(url) as ending,
+        ending.client() as client,
+    ):
+        client.post("/v1/projects", json={"slug": "alpha", "title": "A"})
+        draft = opened(client, "alpha")
+        draft.write("Text")
+        with watching(ending, draft) as viewer:
+            viewer.until("Text")
+            ending.ledger.signal.stop_waiting()
+            assert viewer.finish().end == ("bye", "the ledger stops")
 
 
 @pytest.mark.parametrize("state", ["gone", "broken"])
