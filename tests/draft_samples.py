@@ -115,7 +115,7 @@ class Viewer:
             if "data" in fields:
                 break
         name = fields["event"]
-        data = json.loads(fields["data"]) if name != "bye" else fields["data"]
+        data: Any = json.loads(fields["data"]) if name != "bye" else fields["data"]
         if "id" in fields:
             self.ids.append(int(fields["id"]))
         if name == "block":

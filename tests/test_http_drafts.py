@@ -320,7 +320,7 @@ def test_an_offset_is_a_number_and_is_always_said(
     http: httpx2.Client, project: str, given: str | None
 ) -> None:
     draft = opened(http, project)
-    headers = {} if given is None else {"Upload-Offset": given.encode()}
+    headers = [] if given is None else [(b"Upload-Offset", given.encode())]
     answer = http.patch(draft.path, content=b"x", headers=headers)
     assert code(answer) == (400, "invalid-parameter")
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from io import BufferedIOBase
 from typing import TYPE_CHECKING
 
 import click
@@ -122,7 +123,9 @@ def drafts_command(kind: str | None, key: str | None, abandon: bool) -> None:
 
 def _pieces() -> Iterator[bytes]:
     """Standard input as it comes: whatever is there, at once, and together what came meanwhile."""
-    while piece := sys.stdin.buffer.read1(READ_BYTES):
+    given = sys.stdin.buffer
+    assert isinstance(given, BufferedIOBase)
+    while piece := given.read1(READ_BYTES):
         yield piece
 
 

@@ -49,7 +49,8 @@ async def watch(ledger: Ledger, project: str, draft: Draft, holder: str) -> Asyn
         yield f"retry: {RETRY_MILLISECONDS}\n\n".encode()
         shared = _join(ledger, project, draft)
         leaving.callback(shared.leave)
-        seen, count = 0, None
+        seen = 0
+        count: int | None = None
         while True:
             changed = shared.changed
             if shared.frame > seen:
@@ -194,9 +195,11 @@ class _Shared:
         self._text = LiveText(ledger, project, draft)
         self._grown = asyncio.Event()
         loop = asyncio.get_running_loop()
-        self._end_hints = ledger.signal.on_draft(
-            project, draft.id, lambda: loop.call_soon_threadsafe(self._grown.set)
-        )
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(self._grown.set)
+
+        self._end_hints = ledger.signal.on_draft(project, draft.id, wake)
         self._task = asyncio.create_task(self._follow())
 
     def leave(self) -> None:
