@@ -125,6 +125,7 @@ def test_when_nothing_more_comes_a_viewer_is_told_to_stop(
     with served.client() as client:
         over = client.get(f"{draft.path}/stream", headers={"Last-Event-ID": str(again.ids[-1])})
         assert (over.status_code, over.content) == (204, b"")
+        assert client.head(f"{draft.path}/stream").status_code == 200
         ignored = client.get(f"{draft.path}/stream", headers={"Last-Event-ID": "x"})
         assert "event: commit" in ignored.text
 

@@ -249,6 +249,8 @@ def stream_draft(call: Call[NoQuery, None]) -> Response:
     closed = draft.state in {"committed", "discarded"}
     if closed and last_seen is not None and last_seen > draft.offset:
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
+    if call.method == "HEAD":
+        return Response(status_code=200, headers={"Cache-Control": "no-store"}, media_type=SSE)
     check_room(call.token.id)
     return Events(watch(call.ledger, call.project, draft, call.token.id))
 

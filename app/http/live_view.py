@@ -8,6 +8,7 @@ import asyncio
 import codecs
 import hashlib
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from time import perf_counter
@@ -49,18 +50,16 @@ async def watch(ledger: Ledger, project: str, draft: Draft, holder: str) -> Asyn
         yield f"retry: {RETRY_MILLISECONDS}\n\n".encode()
         shared = _join(ledger, project, draft)
         leaving.callback(shared.leave)
-        seen = 0
-        count: int | None = None
+        seen, count = 0, sys.maxsize  # whoever comes back may show more than there is
         while True:
             changed = shared.changed
             if shared.frame > seen:
                 blocks = [one for one, frame in shared.blocks if frame > seen]
-                count, before = len(shared.blocks), count
+                fewer, count = len(shared.blocks) < count, len(shared.blocks)
                 seen, offset, end = shared.frame, shared.offset, shared.end
                 for block in blocks:
                     yield _event("block", offset, Shown(block.index, block.html, block.open))
-                if before is None or count < before:
-                    # At first too: whoever comes back may show more than there is now.
+                if fewer:
                     yield _event("truncate", offset, Kept(count))
                 if end is not None:
                     yield end
