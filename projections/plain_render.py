@@ -57,7 +57,7 @@ class PlainRenderer:
         while at < limit:
             line_end = self._rest.find("\n", at, limit)
             if self._rest[at : limit if line_end < 0 else line_end].strip(" \t\r"):
-                if text_seen and empty_seen:
+                if empty_seen:
                     return at
                 text_seen = True
             elif line_end >= 0:

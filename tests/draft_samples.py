@@ -83,6 +83,7 @@ class Viewer:
         self._lines: Iterator[str] = response.iter_lines()
         self.blocks: list[str] = []
         self.sent: list[int] = []
+        self.open: set[int] = set()
         self.ids: list[int] = []
         self.end: tuple[str, Any] | None = None
 
@@ -120,6 +121,7 @@ class Viewer:
             self.ids.append(int(fields["id"]))
         if name == "block":
             self.sent.append(data["i"])
+            (self.open.add if data["open"] else self.open.discard)(data["i"])
             self.blocks[data["i"] : data["i"] + 1] = [data["html"]]
         elif name == "truncate":
             del self.blocks[data["n"] :]

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import httpx2
+import psycopg
 import pytest
 
 from adapters.postgres_connect import UNREACHABLE, open_pool
@@ -15,7 +16,13 @@ from domain.draft import MAX_DRAFT_BYTES, MAX_OPEN_DRAFTS
 from domain.errors import Unavailable
 from tests.cutting_proxy import cutting_proxy
 from tests.draft_samples import ARTIFACT, Drafted, code, new_id, opened
+from tests.log_samples import eventually
 from tests.serving import Served
+
+WAITING = """
+    SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE NOT granted AND datname = current_database()
+"""
 
 
 def size(served: Served, project: str) -> int:
@@ -198,6 +205,21 @@ def test_of_two_who_write_at_the_same_offset_one_is_refused_and_told_where_it_en
     assert [code(one) for one in lost] == [(409, "offset-mismatch")] * 3
     assert {one.json()["current_offset"] for one in lost} == {4}
     assert len(set(draft.content())) == 1
+
+
+def test_who_writes_waits_for_who_is_writing_and_then_looks_again(
+    served: Served, http: httpx2.Client, project: str
+) -> None:
+    draft = opened(http, project)
+    with (
+        psycopg.connect(served.database_url) as other,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        other.execute("UPDATE draft SET size_bytes = 4 WHERE draft_id = %s", (draft.id,))
+        writing = thread.submit(draft.write, "mine", 0)
+        eventually(lambda: served.execute(WAITING) > 0)
+        other.commit()
+        assert code(writing.result(30)) == (409, "offset-mismatch")
 
 
 def test_an_artifact_has_one_open_draft_and_a_repeat_gets_its_own(

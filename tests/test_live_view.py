@@ -21,6 +21,11 @@ from tests.ledger_samples import another_database
 from tests.log_samples import eventually
 from tests.serving import Served, serve
 
+PRIVATE_KEY = (
+    "-----BEGIN RSA PRIVATE KEY-----\nDEK-Info: x\n\nMIIE"
+    + "Ab9z" * 30
+    + "\n-----END RSA PRIVATE KEY-----\n"
+)
 TEXT = "# Title\n\nOne <script>\n\nTwo: Æ日😀\n"
 
 
@@ -42,6 +47,21 @@ def watching(served: Served, draft: Drafted, last_seen: object = None) -> Iterat
         assert response.headers["content-type"].startswith("text/event-stream")
         assert response.headers["cache-control"] == "no-store"
         yield Viewer(response)
+
+
+@pytest.fixture(autouse=True)
+def hints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is seen is seen because somebody was told."""
+    monkeypatch.setattr(live_view, "POLL_SECONDS", 100.0)
+
+
+def erase(http: httpx2.Client, project: str) -> None:
+    target = {"kind": "PRD", "key": "main"}
+    shown = http.post(f"/v1/projects/{project}/erasures/preview", json=target).json()
+    http.post(
+        f"/v1/projects/{project}/erasures",
+        json={**target, "reason": "leaked", "confirm": shown["confirm"]},
+    )
 
 
 def nobody_watches() -> bool:
@@ -70,6 +90,7 @@ def test_a_viewer_on_another_process_sees_what_is_written_and_how_it_ends(
             "url": committed.headers["location"],
         },
     )
+    assert not viewer.open
     assert viewer.ids == sorted(viewer.ids)
     assert viewer.ids[-1] == len(TEXT.encode()) + 1
     assert eventually(nobody_watches)
@@ -153,14 +174,17 @@ def test_a_secret_that_was_replaced_at_the_commit_is_replaced_before_the_viewers
 ) -> None:
     http.patch(f"/v1/projects/{project}/policy", json={"secrets": "replace"})
     draft = opened(http, project)
-    draft.write("One\n\nkey: AKIAZ7QN3XWLM2KPRT5V\n\nThree")
+    text = f"key: AKIAZ7QN3XWLM2KPRT5V\n\n{PRIVATE_KEY}"
+    draft.write(text)
     with watching(served, draft) as viewer:
-        viewer.until("One\n\nkey: AKIAZ7QN3XWLM2KPRT5V\n\nThree")
+        viewer.until(text)
+        assert len(viewer.blocks) == 3
         draft.commit()
         viewer.finish()
     assert viewer.text == draft.content()
     assert "AKIAZ7" not in viewer.text
     assert "[redacted:" in viewer.text
+    assert len(viewer.blocks) == 2, "the key's own paragraphs are gone"
 
 
 def test_a_draft_whose_version_was_erased_still_says_how_it_ended(
@@ -169,12 +193,7 @@ def test_a_draft_whose_version_was_erased_still_says_how_it_ended(
     draft = opened(http, project)
     draft.write("Sesame, open.")
     draft.commit()
-    target = {"kind": "PRD", "key": "main"}
-    shown = http.post(f"/v1/projects/{project}/erasures/preview", json=target).json()
-    http.post(
-        f"/v1/projects/{project}/erasures",
-        json={**target, "reason": "leaked", "confirm": shown["confirm"]},
-    )
+    erase(http, project)
     with watching(served, draft) as viewer:
         viewer.finish()
     assert (viewer.text, viewer.end and viewer.end[0]) == ("", "commit")
@@ -282,6 +301,20 @@ def test_a_hint_that_was_lost_costs_a_little_time_and_no_text(
         assert viewer.next() == "truncate"
         served.ledger.drafts.append(project, draft.id, 0, b"Nobody was told")
         viewer.until("Nobody was told")
+
+
+def test_viewers_of_a_draft_that_an_erasure_takes_away_see_its_end(
+    served: Served, http: httpx2.Client, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_view, "POLL_SECONDS", 0.05)
+    versions = f"/v1/projects/{project}/artifacts/PRD/main/versions"
+    http.post(versions, json={"content": "Sesame"})
+    draft = opened(http, project)
+    draft.write("Sesame, open")
+    with watching(served, draft) as viewer:
+        viewer.until("Sesame, open")
+        erase(http, project)
+        assert viewer.finish().end == ("abort", {})
 
 
 def test_a_hint_names_the_draft_and_its_offset_and_never_text(
