@@ -27,8 +27,6 @@ from domain.errors import Conflict, Invalid, NotFound
 from domain.times import format_time
 
 SWEPT_DRAFTS = 100
-OPEN_ATTEMPTS = 4
-"""Of opening a draft while others open and close one of the same artifact."""
 MAX_LISTED = 100
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _COLUMNS = """
@@ -67,36 +65,41 @@ class PostgresDrafts:
         if _ID.fullmatch(new.id) is None:
             raise Invalid("validation-failed", "A draft's id is a lower-case UUID.", pointer="/id")
         self._sweep()
-        for _ in range(OPEN_ATTEMPTS):
-            with self._pool.connection() as connection:
-                _check_room(connection, project)
-                made = connection.execute(
-                    f"""
-                    INSERT INTO draft
-                      (project_id, draft_id, kind, key, media_type, title, actor, state, event_id)
-                    VALUES (%s, %s, %s, %s, %s, %s, %s, 'open', %s)
-                    ON CONFLICT DO NOTHING RETURNING {_COLUMNS}
-                    """,
-                    (project, new.id, new.kind, new.key, new.media_type, new.title, new.actor,
-                     event_id),
-                ).fetchone()  # fmt: skip
-                if made is not None:
-                    return _draft(made), False
-            there = self.find(project, new.id)
-            if there is not None and (there.kind, there.key) == (new.kind, new.key):
-                check_there(there)
-                return there, True
-            for one in self.listed(project, new.kind, new.key):
-                if one.state in {"open", "committing"}:
-                    raise Conflict(
-                        "draft-open",
-                        f"{new.kind} {new.key} has an open draft, {one.id}, by {one.actor}: go on "
-                        "with that one, or discard it.",
-                        members={"draft": one.id, "current_offset": one.offset},
-                    )
-        raise Conflict(
-            "draft-open", "Others open and close drafts of this artifact at the same time: repeat."
-        )
+        with self._pool.connection() as connection:
+            _check_room(connection, project)
+            made = connection.execute(
+                f"""
+                INSERT INTO draft
+                  (project_id, draft_id, kind, key, media_type, title, actor, state, event_id)
+                VALUES (%s, %s, %s, %s, %s, %s, %s, 'open', %s)
+                ON CONFLICT DO NOTHING RETURNING {_COLUMNS}
+                """,
+                (
+                    project,
+                    new.id,
+                    new.kind,
+                    new.key,
+                    new.media_type,
+                    new.title,
+                    new.actor,
+                    event_id,
+                ),
+            ).fetchone()
+        if made is not None:
+            return _draft(made), False
+        there = self.find(project, new.id)
+        if there is not None and (there.kind, there.key) == (new.kind, new.key):
+            check_there(there)
+            return there, True
+        for one in self.listed(project, new.kind, new.key):
+            if one.state in {"open", "committing"}:
+                raise Conflict(
+                    "draft-open",
+                    f"{new.kind} {new.key} has an open draft, {one.id}, by {one.actor}: go on "
+                    "with that one, or discard it.",
+                    members={"draft": one.id, "current_offset": one.offset},
+                )
+        raise Conflict("draft-open", "The draft that was open has just been closed: repeat it.")
 
     def find(self, project: str, draft_id: str) -> Draft | None:
         """One draft, in whatever state; None when there is none."""
@@ -202,7 +205,7 @@ class PostgresDrafts:
             )
 
     def reopen(self, project: str, draft_id: str, event_id: str, next_event_id: str) -> None:
-        """A commit was refused: the draft can be written in again.
+        """A commit was refused: the draft can be written in again, unless another one of it was recorded.
 
         From now on it commits as another event: should the refused one be recorded after all, by a
         caller whose answer was lost, then what is written from here on becomes a version after it.
@@ -212,6 +215,8 @@ class PostgresDrafts:
                 """
                 UPDATE draft SET state = 'open', sha256 = NULL, event_id = %s, changed_at = now()
                 WHERE project_id = %s AND draft_id = %s AND event_id = %s AND state = 'committing'
+                  AND NOT EXISTS (SELECT FROM event e
+                    WHERE e.project_id = draft.project_id AND e.id = draft.event_id)
                 """,
                 (next_event_id, project, draft_id, event_id),
             )
@@ -294,15 +299,13 @@ def _check_room(connection: psycopg.Connection[TupleRow], project: str) -> None:
 def _locked(
     connection: psycopg.Connection[TupleRow], project: str, draft_id: str
 ) -> tuple[Draft, bytes, _Kept]:
-    row = None
-    if _ID.fullmatch(draft_id) is not None:
-        row = connection.execute(
-            f"""
-            SELECT {_COLUMNS}, unfinished, event_id, sha256 FROM draft
-            WHERE project_id = %s AND draft_id = %s FOR UPDATE
-            """,
-            (project, draft_id),
-        ).fetchone()
+    row = connection.execute(
+        f"""
+        SELECT {_COLUMNS}, unfinished, event_id, sha256 FROM draft
+        WHERE project_id = %s AND draft_id = %s FOR UPDATE
+        """,
+        (project, draft_id),
+    ).fetchone()
     if row is None:
         raise draft_not_found(draft_id)
     unfinished, event_id, sha256 = row[-3:]

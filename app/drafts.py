@@ -12,7 +12,7 @@ from domain.artifact import MARKDOWN, MAX_TITLE_CHARACTERS
 from domain.citation import Citation
 from domain.digest import parse_digest
 from domain.draft import Draft, check_there
-from domain.errors import Conflict, DeedbookError, Invalid, Unavailable
+from domain.errors import DeedbookError, Invalid, Unavailable
 from domain.log import Receipt
 from domain.names import artifact_stream
 
@@ -172,9 +172,8 @@ def commit_draft(
             )
         except Unavailable:
             raise  # it may be recorded, or yet to be
-        except DeedbookError as error:
-            if not (isinstance(error, Conflict) and error.code == "event-id-conflict"):
-                ledger.drafts.reopen(project, draft_id, sealed.event_id, ledger.new_id())
+        except DeedbookError:
+            ledger.drafts.reopen(project, draft_id, sealed.event_id, ledger.new_id())
             raise
     version = receipt.entries[0].version
     ledger.drafts.committed(project, draft_id, sealed.event_id, version)

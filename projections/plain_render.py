@@ -30,8 +30,7 @@ class PlainRenderer:
             changed.append(self._settle(self._rest[start:end]))
             start = end
         self._rest = self._rest[start:]
-        if self._rest:
-            changed.append(self._open_block(is_open=True))
+        changed.append(self._open_block(is_open=True))
         return changed
 
     def finish(self) -> Sequence[Change]:

@@ -14,6 +14,7 @@ from adapters.postgres_drafts import PostgresDrafts
 from app.http.drafts import TEXT
 from domain.draft import MAX_DRAFT_BYTES, MAX_OPEN_DRAFTS
 from domain.errors import Unavailable
+from domain.log import Append, Receipt
 from tests.cutting_proxy import cutting_proxy
 from tests.draft_samples import ARTIFACT, Drafted, code, new_id, opened
 from tests.log_samples import eventually
@@ -38,6 +39,7 @@ def test_a_draft_is_written_piece_by_piece_and_becomes_a_version(
     assert made.headers["location"] == draft.path
     assert made.headers["upload-offset"] == "0"
     assert (made.json()["state"], made.json()["offset"]) == ("open", 0)
+    assert draft.write("").headers["upload-offset"] == "0"
     first = draft.write("# A pl")
     assert (first.status_code, first.content) == (204, b"")
     assert first.headers["upload-offset"] == "6"
@@ -110,6 +112,30 @@ def test_a_commit_that_was_begun_and_never_recorded_is_made_by_its_repeat(
     finally:
         served.ledger.log.append = append  # type: ignore[method-assign]
     assert http.get(draft.path).json()["state"] == "committing"
+    assert code(draft.write("more", 4)) == (409, "draft-committing")
+    assert draft.commit().json()["version"] == 1
+    assert size(served, project) == 2
+
+
+def test_of_two_who_commit_differently_the_refused_one_does_not_open_what_was_recorded(
+    served: Served, http: httpx2.Client, project: str
+) -> None:
+    draft = opened(http, project)
+    draft.write("One\n")
+    append = served.ledger.log.append
+
+    def second(request: Append) -> Receipt:
+        """The other one is faster."""
+        served.ledger.log.append = append  # type: ignore[method-assign]
+        cited = {"citations": [{"url": "https://example.com/a", "title": "A"}]}
+        assert http.post(f"{draft.path}/commit", json=cited).status_code == 201
+        served.execute(
+            "UPDATE draft SET state = 'committing', version = NULL WHERE draft_id = %s", draft.id
+        )
+        return append(request)
+
+    served.ledger.log.append = second  # type: ignore[method-assign]
+    assert code(draft.commit()) == (409, "event-id-conflict")
     assert code(draft.write("more", 4)) == (409, "draft-committing")
     assert draft.commit().json()["version"] == 1
     assert size(served, project) == 2
@@ -237,6 +263,26 @@ def test_an_artifact_has_one_open_draft_and_a_repeat_gets_its_own(
     assert http.delete(draft.path).status_code == 204
     assert code(Drafted(http, project).open(id=own)) == (410, "draft-discarded")
     assert Drafted(http, project).open().status_code == 201
+
+
+def test_who_opens_a_draft_while_the_open_one_is_closed_may_repeat_it(
+    served: Served, http: httpx2.Client, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(http, project)
+    monkeypatch.setattr(served.ledger.drafts, "listed", lambda *_: [])
+    refused = Drafted(http, project).open()
+    assert code(refused) == (409, "draft-open")
+    assert "repeat" in refused.json()["detail"]
+
+
+def test_a_draft_that_is_cleared_away_meanwhile_is_not_found(
+    served: Served, http: httpx2.Client, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = opened(http, project)
+    known = served.ledger.drafts.find(project, draft.id)
+    served.execute("DELETE FROM draft WHERE draft_id = %s", draft.id)
+    monkeypatch.setattr(served.ledger.drafts, "find", lambda *_: known)
+    assert code(draft.write("x", 0)) == (404, "draft-not-found")
 
 
 def test_of_many_who_open_a_draft_at_once_one_does(served: Served, project: str) -> None:

@@ -365,7 +365,7 @@ def test_the_end_of_the_ledger_is_told_to_viewers(
             assert viewer.finish().end == ("bye", "the ledger stops")
 
 
-@pytest.mark.parametrize("state", ["gone", "broken"])
+@pytest.mark.parametrize("state", ["gone", "broken", "away"])
 def test_what_cannot_be_shown_ends_with_a_word(
     served: Served,
     http: httpx2.Client,
@@ -376,7 +376,7 @@ def test_what_cannot_be_shown_ends_with_a_word(
     def broken(*_: object) -> Draft | None:
         if state == "gone":
             return None
-        raise ValueError(state)
+        raise {"broken": ValueError, "away": psycopg.OperationalError}[state]
 
     draft = opened(http, project)
     with watching(served, draft) as viewer:
@@ -386,7 +386,14 @@ def test_what_cannot_be_shown_ends_with_a_word(
         served.ledger.signal.drafted(project, draft.id, 0)
         viewer.finish()
         monkeypatch.setattr(served.ledger.drafts, "find", find)
-    assert viewer.end == {"gone": ("abort", {}), "broken": ("bye", "it cannot be shown")}[state]
+    assert (
+        viewer.end
+        == {
+            "gone": ("abort", {}),
+            "broken": ("bye", "it cannot be shown"),
+            "away": ("bye", "the database is away"),
+        }[state]
+    )
 
 
 def test_a_token_has_so_many_streams_and_no_more(

@@ -43,7 +43,7 @@ def test_the_blocks_are_the_text_and_the_same_however_it_is_cut(pieces: list[str
     assert not any(one.open for one in shown)
 
 
-@pytest.mark.parametrize("pieces", [1, 7, MAX_BLOCK_CHARACTERS, 10**6])
+@pytest.mark.parametrize("pieces", [5, 7, MAX_BLOCK_CHARACTERS, 10**6])
 def test_a_paragraph_without_an_end_is_cut_at_the_same_places(pieces: int) -> None:
     text = "x\n" * MAX_BLOCK_CHARACTERS + "y" * (MAX_BLOCK_CHARACTERS + 1)
     renderer = PlainRenderer()
