@@ -101,6 +101,14 @@ _FORGET = """
 """
 """What was erased cannot be found from then on, not even by whoever looks into the tables of the index."""
 _DELETE_BLOBS = "DELETE FROM blob WHERE project_id = %b AND sha256 = ANY(%b::bytea[])"
+# Of an artifact of which a content is erased: its draft may be made of that. The text goes by a trigger.
+_DISCARD_DRAFTS = """
+UPDATE draft d SET state = 'discarded', changed_at = now() FROM (
+  SELECT DISTINCT project_id, artifact FROM erasure
+  WHERE project_id = %b AND sha256 = ANY(%b::bytea[])) e
+WHERE d.project_id = e.project_id AND 'artifact/' || d.kind || '/' || d.key = e.artifact
+  AND d.state IN ('open', 'committing')
+"""
 _INSERT_EVENTS = """
 INSERT INTO event (project_id, position, stream, version, type, id, actor, time, line, leaf)
 SELECT * FROM unnest(%b::text[], %b::int8[], %b::text[], %b::int8[], %b::text[], %b::uuid[],
@@ -270,6 +278,7 @@ def write(cursor: Cursor, added: Added) -> None:
     insert_events(cursor, added.events)
     for project, digests in added.erased.items():
         cursor.execute(_FORGET, (project, digests, project))
+        cursor.execute(_DISCARD_DRAFTS, (project, digests))
     if added.keys:
         cursor.execute(
             _INSERT_KEYS,

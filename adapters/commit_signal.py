@@ -1,5 +1,7 @@
 """Who waits for events is woken by the commit: within the process at once, from others by NOTIFY.
 
+Who watches a draft likewise, by each piece of its text; the hint has its id and offset, never text.
+
 A notification is a hint, never the truth: receivers listen first, then read, then wait with a time
 limit, so a lost hint costs a little time and no event. NOTIFY travels on a connection of its own, at
 most every 50 ms: inside the append transaction it would queue the commits of all projects.
@@ -22,6 +24,8 @@ BETWEEN_NOTIFIES_SECONDS = 0.05
 LISTEN_SECONDS = 1.0
 RECONNECT_SECONDS = (0.1, 0.5, 2.0, 5.0)
 MAX_PAYLOAD_BYTES = 7_000  # Postgres allows 8,000
+OF_PROJECT = ":"
+"""Between a project and the id of its draft; no project's slug has it."""
 
 
 class CommitSignal:
@@ -39,6 +43,7 @@ class CommitSignal:
         self._threads: list[threading.Thread] = []
         self._waker: socket.socket | None = None
         self._callbacks: dict[object, Callable[[], None]] = {}
+        self._watchers: dict[str, dict[object, Callable[[], None]]] = {}
 
     def committed(self, project: str, size: int) -> None:
         """The log has this size now; called after the commit."""
@@ -47,6 +52,35 @@ class CommitSignal:
             with self._changed:
                 self._to_send[project] = max(size, self._to_send.get(project, 0))
             self._wake_sender.set()
+
+    def drafted(self, project: str, draft: str, offset: int) -> None:
+        """A draft has so many bytes now, or was closed with them; called after the commit."""
+        name = f"{project}{OF_PROJECT}{draft}"
+        with self._changed:
+            self._wake_watchers(name)
+            if not self._pooled:
+                self._to_send[name] = max(offset, self._to_send.get(name, 0))
+        self._wake_sender.set()
+
+    def on_draft(
+        self, project: str, draft: str, callback: Callable[[], None]
+    ) -> Callable[[], None]:
+        """Have `callback` called, from any thread, whenever a draft may have changed.
+
+        It must not block. Answers the function that ends it.
+        """
+        name, token = f"{project}{OF_PROJECT}{draft}", object()
+        with self._changed:
+            self._watchers.setdefault(name, {})[token] = callback
+
+        def end() -> None:
+            with self._changed:
+                watchers = self._watchers.get(name, {})
+                watchers.pop(token, None)
+                if not watchers:
+                    self._watchers.pop(name, None)
+
+        return end
 
     def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Have `callback` called, from any thread, whenever a waiter would be woken.
@@ -102,6 +136,7 @@ class CommitSignal:
                 self._waker.send(b"\0")
         with self._changed:
             self._wake()
+            self._wake_watchers()
 
     def __enter__(self) -> Self:
         if not self._pooled:
@@ -137,11 +172,19 @@ class CommitSignal:
         with self._changed:
             self._generation += 1
             self._wake()
+            self._wake_watchers()
 
     def _wake(self) -> None:
         self._changed.notify_all()
         for callback in self._callbacks.values():
             callback()
+
+    def _wake_watchers(self, name: str | None = None) -> None:
+        """Those of one draft, or of all."""
+        named = self._watchers.values() if name is None else [self._watchers.get(name, {})]
+        for watchers in named:
+            for callback in watchers.values():
+                callback()
 
     def _send(self) -> None:
         connection: psycopg.Connection | None = None
@@ -207,9 +250,12 @@ class CommitSignal:
         if not payload:
             self._look_at_all()
         for item in payload.split():
-            project, _, size = item.partition("=")
-            if size.isdecimal():
-                self._heard(project, int(size))
+            name, _, size = item.partition("=")
+            if OF_PROJECT in name:
+                with self._changed:
+                    self._wake_watchers(name)
+            elif size.isdecimal():
+                self._heard(name, int(size))
 
 
 def _pause(failures: int) -> float:

@@ -20,6 +20,7 @@ from adapters.outside_contents import ObjectStore, OutsideContents
 from adapters.postgres_blobs import PostgresBlobs
 from adapters.postgres_checkpoints import PostgresCheckpoints
 from adapters.postgres_connect import open_pool
+from adapters.postgres_drafts import PostgresDrafts
 from adapters.postgres_erasures import PostgresErasures
 from adapters.postgres_events import PostgresEvents
 from adapters.postgres_exports import PostgresExports
@@ -280,6 +281,7 @@ def open_ledger(
             index_jobs=IndexJobs(
                 job_signature(settings), UsedSignatures(pool), search.indexings, search.embedding
             ),
+            drafts=PostgresDrafts(pool),
             exports=exports,
             checkpoints=checkpoints,
             seals=Seals(PostgresSeals(pool), exports, checkpoints, signers.log, signers.seal),

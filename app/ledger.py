@@ -12,6 +12,7 @@ import msgspec
 from adapters.attestation_key import verify_attested
 from adapters.commit_signal import CommitSignal
 from adapters.postgres_blobs import PostgresBlobs
+from adapters.postgres_drafts import PostgresDrafts
 from adapters.postgres_events import PostgresEvents
 from adapters.postgres_tokens import PostgresTokens
 from adapters.postgres_uploads import PostgresUploads
@@ -113,6 +114,7 @@ class Ledger:
         blobs: PostgresBlobs,
         search: Searches,
         index_jobs: IndexJobs,
+        drafts: PostgresDrafts,
         exports: Exports,
         checkpoints: Checkpoints,
         seals: Seals,
@@ -133,6 +135,7 @@ class Ledger:
         self.blobs = blobs
         self.search = search
         self.index_jobs = index_jobs
+        self.drafts = drafts
         self.exports = exports
         self.checkpoints = checkpoints
         self.seals = seals

@@ -114,6 +114,42 @@ def test_behind_a_pooler_nobody_listens_and_own_commits_wake(database_url: str) 
         assert signal.wait("alpha", 3, 0.0) == 3, "another process's commit is found by looking"
 
 
+def test_who_watches_a_draft_hears_of_it_and_of_no_other(database_url: str) -> None:
+    told: list[str] = []
+    with CommitSignal(database_url, pooled=True) as alone:
+        end = alone.on_draft("alpha", "d1", lambda: told.append("alone"))
+        alone.drafted("alpha", "d2", 5)
+        alone.drafted("beta", "d1", 5)
+        alone.committed("alpha", 5)
+        assert told == []
+        alone.drafted("alpha", "d1", 5)
+        assert told == ["alone"]
+        end()
+        end()
+        alone.drafted("alpha", "d1", 6)
+        assert told == ["alone"]
+        assert alone.known("alpha:d1") == 0
+
+
+def test_who_watches_a_draft_hears_of_it_from_elsewhere_and_when_hints_were_lost(
+    database_url: str,
+) -> None:
+    told: list[int] = []
+    with CommitSignal(database_url) as here, CommitSignal(database_url) as there:
+        eventually(lambda: len(listeners(database_url)) == 2)
+        here.on_draft("alpha", "d1", lambda: told.append(len(told)))
+        there.drafted("alpha", "d2", 5)
+        there.drafted("alpha", "d1", 5)
+        there.committed("alpha", 3)
+        assert eventually(lambda: here.known("alpha") == 3)
+        assert len(told) == 1
+        assert end_sessions(database_url, "LISTEN%") == 2
+        assert eventually(lambda: len(told) > 1)
+        before = len(told)
+        here.stop_waiting()
+        assert len(told) > before
+
+
 def test_a_size_that_comes_late_takes_nothing_back(database_url: str) -> None:
     signal = CommitSignal(database_url, pooled=True)
     signal.committed("alpha", 5)

@@ -53,6 +53,8 @@ SEALS = ("seal_log", "seal_entry")
 """Evidence of the ledger as a whole, under no project's name."""
 OTHERS = {
     "loose_object",  # what it has is in no content row, and goes away
+    "draft",  # no part of the log
+    "draft_text",
     "upload",  # on its way, and checked when it becomes a blob
     "idempotency",
     "tracking",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app.cli.choices import Group, chosen, erase_options, secret_options
+from app.cli.drafting import drafts_command, stream_command
 
 if TYPE_CHECKING:
     from domain.citation import CitationInput
@@ -39,6 +40,10 @@ Members = dict[str, object]
 @click.group("artifact", cls=Group)
 def artifact_command() -> None:
     """Write and read artifacts: documents and records, each with its versions."""
+
+
+artifact_command.add_command(stream_command)
+artifact_command.add_command(drafts_command)
 
 
 @artifact_command.command("put")

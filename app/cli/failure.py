@@ -63,6 +63,8 @@ HINTS: Mapping[str, str] = {
     "approval-missing": "`deedbook record approval request --scope …` asks for one.",
     "run-incomplete": "`deedbook run status` shows what is open.",
     "version-conflict": "Somebody was faster: read the latest version, then repeat with it.",
+    "draft-open": "Go on with it by --resume, or discard it: `deedbook artifact drafts KIND KEY --abandon`.",
+    "draft-not-found": "`deedbook artifact drafts` shows what there is.",
     "project-exists": "Choose another slug, or use the project that is there.",
     "position-in-the-future": "Leave --at away to mean the newest position.",
     "digest-mismatch": "The bytes were changed on the way; repeat the command.",

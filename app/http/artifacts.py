@@ -233,7 +233,7 @@ def write_version(call: Call[NoQuery, NewVersion]) -> Response:
         unless_same=given.unless_same,
         request_key=call.key,
     )
-    return _written(call, receipt)
+    return written(call, receipt)
 
 
 @endpoints.add(
@@ -384,7 +384,8 @@ def _text(call: Call[DiffQuery, None], kind: str, key: str, number: int, positio
         raise Malformed("not-text", f"Version {number} is {found.media_type}, not text.") from None
 
 
-def _written(call: Call[NoQuery, NewVersion], receipt: Receipt) -> Response:
+def written(call: Call[object, object], receipt: Receipt) -> Response:
+    """The answer to a write: 201, or 200 when it had been written before or was the same."""
     kind, key = _name(call)
     if not receipt.entries:
         latest = call.ledger.views.artifact(call.project, kind, key, call.position(None))

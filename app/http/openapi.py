@@ -25,6 +25,7 @@ PATH_PARAMETERS: Mapping[str, str] = {
     "version": "A version, from 1.",
     "digest": "sha256: and 64 lower-case hex digits.",
     "run": "The run's id.",
+    "draft": "The draft's id, a lower-case UUID.",
     "token": "The token's id.",
     "trust": "The id of an entry of the trusted issuers.",
     "tile": "A tile, such as 0/000, 1/x001/234 or 0/000.p/17; entries have no level.",
@@ -32,6 +33,7 @@ PATH_PARAMETERS: Mapping[str, str] = {
 PATTERNS: Mapping[str, str] = {
     "Idempotency-Key": "^[!-~]{1,200}$",
     "Last-Event-ID": "^[0-9]{1,18}$",
+    "Upload-Offset": "^(0|[1-9][0-9]{0,17})$",
 }
 HEADERS: Mapping[str, str] = {
     "Idempotency-Key": "The same key and request get the first answer again.",
@@ -39,8 +41,9 @@ HEADERS: Mapping[str, str] = {
     "If-None-Match": "On writes `*`: only what does not exist yet. On reads: 304 if it is the same.",
     "Range": "One range of bytes.",
     "If-Range": "The entity tag for which the range is meant.",
-    "Last-Event-ID": "The position after which server-sent events go on.",
     "Upstash-Signature": "QStash's signature of the body and this address, a JWT.",
+    "Last-Event-ID": "The id of the last server-sent event seen: a position, or a draft's offset.",
+    "Upload-Offset": "How many bytes the draft has before this text.",
 }
 DESCRIPTION = """\
 An event-sourced audit ledger for software delivery. Errors are problems (RFC 9457) with a stable `code`.
@@ -250,6 +253,7 @@ STATUSES: Mapping[str, int] = {
     "artifact-not-found": 404,
     "version-not-found": 404,
     "run-not-found": 404,
+    "draft-not-found": 404,
     "token-not-found": 404,
     "trusted-issuer-not-found": 404,
     "position-not-found": 404,
@@ -273,7 +277,13 @@ STATUSES: Mapping[str, int] = {
     "approval-unsigned": 409,
     "event-id-conflict": 409,
     "erasure-changed": 409,
+    "draft-open": 409,
+    "draft-committed": 409,
+    "draft-committing": 409,
+    "offset-mismatch": 409,
+    "too-many-drafts": 409,
     "content-erased": 410,
+    "draft-discarded": 410,
     "version-conflict": 412,
     "body-too-large": 413,
     "batch-too-large": 413,

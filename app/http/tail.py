@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
 
 from starlette.concurrency import run_in_threadpool
 
@@ -35,9 +36,8 @@ async def tail(
     def wake() -> None:
         loop.call_soon_threadsafe(changed.set)
 
-    end = ledger.signal.on_change(wake)
-    _open[holder] += 1
-    try:
+    with place(holder), ExitStack() as leaving:
+        leaving.callback(ledger.signal.on_change(wake))
         yield f"retry: {RETRY_MILLISECONDS}\n\n".encode()
         while not ledger.signal.stopping:
             changed.clear()
@@ -64,8 +64,15 @@ async def tail(
             except TimeoutError:
                 yield b": still here\n\n"
         yield b"event: bye\ndata: the ledger stops\n\n"
+
+
+@contextmanager
+def place(holder: str) -> Iterator[None]:
+    """One open stream of a token, for as long as it lasts."""
+    _open[holder] += 1
+    try:
+        yield
     finally:
-        end()
         _open[holder] -= 1
 
 
