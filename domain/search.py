@@ -19,7 +19,7 @@ DEPTH = 100
 """Chunks that each ranked list has before they are fused."""
 MAX_ALSO = 3
 """Further passages of a source that are shown below its best one."""
-MAX_PROJECTS = 100
+MAX_PROJECTS = 1_000
 """That are searched together."""
 
 Mode = Literal["hybrid", "lexical", "semantic"]

@@ -203,7 +203,9 @@ def test_a_project_is_never_searched_for_another(
     write(http, f"{project}-b", "theirs", "quokka\n")
     index(served)
     assert keys(ask(http, project, "quokka")) == ["main"]
-    both = http.get("/v1/search", params={"q": "quokka", "mode": "lexical"}).json()
+    two = served.limited("events:read", projects=(project, f"{project}-b"))
+    with served.client(two) as limited:
+        both = limited.get("/v1/search", params={"q": "quokka", "mode": "lexical"}).json()
     assert {hit["project"] for hit in both["hits"]} == {project, f"{project}-b"}
     one = served.limited("events:read", projects=(project,))
     with served.client(one) as limited:
