@@ -53,7 +53,7 @@ class IndexJobs:
     ) -> None:
         self._signature = signature
         self._used = used
-        self._indexings = indexings
+        self.indexings = indexings
         self._embedding = embedding
 
     def check(self, signature: str, body: bytes) -> Signed:
@@ -82,7 +82,7 @@ class IndexJobs:
         if self._used.used(signed):
             return "current"
         done: Done = "current"
-        for indexing in self._indexings:
+        for indexing in self.indexings:
             indexing.state.note_all()
             claim = indexing.state.claim_one(job.project, job.stream)
             if claim is None:
@@ -103,7 +103,7 @@ class IndexJobs:
     def catch_up(self, limit: int = CAUGHT_UP) -> int:
         """Index what else is due, such as that whose job was lost; answers how many sources were brought."""
         brought = 0
-        for indexing in self._indexings:
+        for indexing in self.indexings:
             indexing.state.note_all()
             brought += sum(map(indexing.bring, indexing.state.claim(limit)))
         return brought
