@@ -22,12 +22,20 @@ class LoopThread:
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed."""
+        return self._loop.is_closed()
+
     def run(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
         """What the coroutine returns or raises; it must end by itself, by deadlines of its own.
 
         Who stops waiting, as by Ctrl-C, has cancelled it.
         """
         assert threading.current_thread() is not self._thread, "it would wait for itself"
+        if self.closed:
+            coroutine.close()
+            raise RuntimeError("the loop's thread has ended")
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result()
@@ -37,7 +45,7 @@ class LoopThread:
 
     def close(self) -> None:
         """Cancel what still runs, and end the thread."""
-        if self._loop.is_closed():
+        if self.closed:
             return
         asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -30,13 +30,13 @@ def check_payload(operation: str, payload: object) -> None:
     """
     _check_values(payload, 0)
     match operation, payload:
-        case ("upsert" | "upsert-data"), list():
+        case (("upsert" | "upsert-data"), list()):
             _check_upsert(operation, payload)
-        case ("delete" | "fetch"), {"ids": list() as ids}:
+        case (("delete" | "fetch"), {"ids": list() as ids}):
             if set(payload) & {"prefix", "filter"}:
                 raise _invalid("Vectors are named by their ids: a filter would scan them all.")
             _check_ids(ids)
-        case ("query" | "query-data" | "range"), dict():
+        case (("query" | "query-data" | "range"), dict()):
             pass
         case "delete-namespace", None:
             pass

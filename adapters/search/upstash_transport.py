@@ -16,7 +16,7 @@ from upstash_vector import AsyncIndex
 
 from adapters.search.remote_fault import Kind, RemoteFault
 from adapters.search.upstash_payload import MAX_BODY_BYTES, check_payload
-from domain.errors import Invalid
+from domain.errors import Invalid, Malformed
 
 CONNECT_SECONDS = 1.0
 QUERY_SECONDS = 2.0
@@ -138,7 +138,13 @@ class UpstashTransport(AsyncIndex):
                     if len(raw) > MAX_ANSWER_BYTES:
                         raise RemoteFault("unavailable", f"more than {MAX_ANSWER_BYTES} bytes")
                 return _result(response.status_code, response.headers, bytes(raw))
-        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
+            raise Malformed(
+                "invalid-parameter",
+                "The setting UPSTASH_VECTOR_REST_URL is no address of a service, such as "
+                "https://name.upstash.io.",
+            ) from None
+        except (httpx2.HTTPError, httpx2.StreamError) as error:
             raise RemoteFault("unavailable", type(error).__name__) from error
 
 

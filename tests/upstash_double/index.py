@@ -320,9 +320,7 @@ class DoubleIndex:
         space = self.spaces.get(namespace, {})
         test = _filter(question.filter)
         seen = {
-            id_: held
-            for id_, held in space.items()
-            if held.settled and test(held.metadata or {})
+            id_: held for id_, held in space.items() if held.settled and test(held.metadata or {})
         }
         lists = []
         if vector is not None:
@@ -363,8 +361,7 @@ def _matching(seen: dict[str, Held], query: Sparse, weights: Sparse) -> Ranked:
 def _weights(held: Iterable[Held], query: Sparse) -> dict[int, float]:
     vectors = [one.sparse for one in held if one.sparse is not None]
     return {
-        term: inverse_frequency(len(vectors), sum(term in one for one in vectors))
-        for term in query
+        term: inverse_frequency(len(vectors), sum(term in one for one in vectors)) for term in query
     }
 
 

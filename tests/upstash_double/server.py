@@ -38,13 +38,15 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         status: Answered instead of doing anything; 0: the connection is cut.
-        error: The service's words, in its JSON; None: a page of somebody between, in HTML.
+        error: The service's words, in its JSON; None: a page of somebody between.
+        page: That page.
         applied: The request is carried out first, and its answer is lost.
         operation: Only a request of this kind gets it.
     """
 
     status: int = 0
     error: str | None = None
+    page: str = "<html><body><h1>Bad gateway</h1></body></html>"
     headers: dict[str, str] = {}
     applied: bool = False
     operation: str | None = None
@@ -174,22 +176,22 @@ def _done(
             return "Success"
         case "delete-namespace", _:
             return index.delete_namespace(namespace)
-        case ("upsert" | "upsert-data"), list() | dict():
+        case (("upsert" | "upsert-data"), list() | dict()):
             vectors = payload if isinstance(payload, list) else [payload]
             return index.upsert(namespace, vectors, as_data=operation == "upsert-data")
-        case ("query" | "query-data"), dict():
+        case (("query" | "query-data"), dict()):
             return index.query(namespace, payload, by_data=operation == "query-data")
-        case ("query" | "query-data"), list():
+        case (("query" | "query-data"), list()):
             by_data = operation == "query-data"
             found = [index.query(namespace, one, by_data=by_data) for one in payload]
             return found[0] if len(found) == 1 else found
-        case ("resumable-query" | "resumable-query-data"), dict():
+        case (("resumable-query" | "resumable-query-data"), dict()):
             return index.resume(namespace, payload, by_data=operation.endswith("-data"))
         case "resumable-query-next", {"uuid": str() as handle, "additionalK": int() as more}:
             return index.next(handle, more)
         case "resumable-query-end", {"uuid": str() as handle}:
             return index.end(handle)
-        case ("range" | "fetch" | "delete" | "update"), dict():
+        case (("range" | "fetch" | "delete" | "update"), dict()):
             return getattr(index, operation)(namespace, payload)
         case _:
             raise Refused(400, f"this is no {operation}")
@@ -214,9 +216,7 @@ def _failed(fault: Fault) -> Response:
         return _CutOff()
     if fault.error is not None:
         return _error(fault.status, fault.error, fault.headers)
-    page = f"<html><body><h1>{fault.status}</h1></body></html>"
-    headers = {"content-type": "text/html", **fault.headers}
-    return Response(page, fault.status, headers)
+    return Response(fault.page, fault.status, {"content-type": "text/html", **fault.headers})
 
 
 def _error(status: int, error: str, headers: dict[str, str] | None = None) -> Response:

@@ -26,4 +26,5 @@ class Lenient(UpstashTransport):
             raise UpstashError(str(fault)) from fault
 
 
-upstash_vector.AsyncIndex = Lenient  # type: ignore[misc]  # what the vendor's fixtures make
+# The vendor's fixtures make these.
+upstash_vector.AsyncIndex = Lenient  # type: ignore[assignment, misc]
