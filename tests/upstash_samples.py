@@ -1,16 +1,20 @@
 """Chunks and ways to the stand-in for Upstash Vector, for the tests of the hosted index."""
 
 import math
+import ssl
 from collections.abc import Sequence
+from functools import partial
 
 from adapters.search.embedder import Embedder, EmbedderMissing
 from adapters.search.remote_chunk import RemoteChunk
 from adapters.search.upstash_index import UpstashIndex
-from adapters.search.upstash_transport import UpstashTransport
+from adapters.search.upstash_transport import UpstashTransport, upstash_client
 from tests.upstash_double import hosted_models
 from tests.upstash_double.index import Kind
 from tests.upstash_double.server import UpstashDouble
 
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""To loopback without TLS: with it, a client is made without reading the system's certificates."""
 CLIENT_KIND = Kind(dimension=384, sparse=True)
 NAMESPACE = "project:alpha:artifacts"
 
@@ -49,7 +53,12 @@ async def at_once(seconds: float) -> None:
 
 
 def transport(double: UpstashDouble, name: str) -> UpstashTransport:
-    return UpstashTransport(double.url(name), double.token(name), pause=at_once)
+    return UpstashTransport(
+        double.url(name),
+        double.token(name),
+        client=partial(upstash_client, NO_TLS),
+        pause=at_once,
+    )
 
 
 def opened(double: UpstashDouble, name: str, *, allow_non_hybrid: bool = False) -> UpstashIndex:

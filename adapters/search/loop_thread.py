@@ -2,10 +2,14 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 _Result = TypeVar("_Result")
+
+
+class LoopEnded(Exception):
+    """The thread was closed before the coroutine began."""
 
 
 class LoopThread:
@@ -19,42 +23,49 @@ class LoopThread:
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
+        self._guard = threading.Lock()
+        self._closed = False
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
-
-    @property
-    def closed(self) -> bool:
-        """Whether it has been closed."""
-        return self._loop.is_closed()
 
     def run(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
         """What the coroutine returns or raises; it must end by itself, by deadlines of its own.
 
         Who stops waiting, as by Ctrl-C, has cancelled it.
+
+        Raises:
+            LoopEnded: It did not begin.
+            concurrent.futures.CancelledError: The thread was closed meanwhile.
         """
         assert threading.current_thread() is not self._thread, "it would wait for itself"
-        if self.closed:
-            coroutine.close()
-            raise RuntimeError("the loop's thread has ended")
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        with self._guard:  # what is begun here is seen by `close`
+            if self._closed:
+                coroutine.close()
+                raise LoopEnded
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result()
         except BaseException:
             future.cancel()
             raise
 
-    def close(self) -> None:
-        """Cancel what still runs, and end the thread."""
-        if self.closed:
-            return
-        asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+    def close(self, last: Callable[[], Awaitable[None]]) -> None:
+        """Cancel what still runs, do one thing more in the loop, and end the thread."""
+        with self._guard:
+            if self._closed:
+                return
+            self._closed = True
+        try:
+            asyncio.run_coroutine_threadsafe(_end(last), self._loop).result()
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
 
 
-async def _cancel_others() -> None:
+async def _end(last: Callable[[], Awaitable[None]]) -> None:
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    await last()

@@ -17,7 +17,7 @@ import msgspec
 from upstash_vector.types import FetchResult, FusionAlgorithm, QueryMode, WeightingStrategy
 
 from adapters.search.embedder import Embedder, EmbedderMissing
-from adapters.search.loop_thread import LoopThread
+from adapters.search.loop_thread import LoopEnded, LoopThread
 from adapters.search.remote_chunk import (
     RemoteChunk,
     chunk_id,
@@ -92,9 +92,7 @@ class UpstashIndex:
 
     def close(self) -> None:
         """End what still runs, the connections and the thread."""
-        if not self._thread.closed:
-            self._thread.run(self._transport.aclose())
-            self._thread.close()
+        self._thread.close(self._transport.aclose)
 
     def info(self) -> SubMode:
         """How the index is used. Ask at the start: it refuses an index that cannot be."""
@@ -302,13 +300,13 @@ class UpstashIndex:
             self._run(self._transport.delete(some, namespace=namespace))
 
     def _run(self, call: Coroutine[Any, Any, _Result]) -> _Result:
-        if self._thread.closed:
-            call.close()
-            raise RemoteFault("unavailable", "it was closed")
         try:
             return self._thread.run(_read(call))
         except concurrent.futures.CancelledError:
             raise RemoteFault("unavailable", "it was closed meanwhile") from None
+        except LoopEnded:
+            call.close()
+            raise RemoteFault("unavailable", "it was closed") from None
 
 
 async def _read(call: Awaitable[_Result]) -> _Result:

@@ -7,6 +7,7 @@ addresses as they are. `docs/search-upstash.md` lists its faults; each has a tes
 
 import asyncio
 import re
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -39,9 +40,10 @@ _WITHOUT_NAMESPACE = frozenset({"info", "list-namespaces"})
 _WITH_NAMESPACE = QUERIES | UPSERTS | {"range", "fetch", "delete", "delete-namespace"}
 
 
-def upstash_client() -> httpx2.AsyncClient:
+def upstash_client(verify: ssl.SSLContext | bool = True) -> httpx2.AsyncClient:
     """The HTTP client, with our limits; it follows no redirection and asks no variable for a proxy."""
     return httpx2.AsyncClient(
+        verify=verify,
         follow_redirects=False,
         trust_env=False,
         limits=httpx2.Limits(max_connections=16, max_keepalive_connections=16),
