@@ -260,7 +260,7 @@ def open_ledger(
         identities = open_identities(settings)
         views, blobs = PostgresViews(pool), PostgresBlobs(pool, outside)
         embedder = choose_embedder(settings)
-        hosted = open_vector_index(settings, embedder, serving=serving)
+        hosted = open_vector_index(settings, embedder, chance=chance, serving=serving)
         search = open_search(
             pool,
             (log, views, blobs),

@@ -19,6 +19,17 @@ CHECKOUT = Path(__file__).parent.parent
 """The folder of this program; a checkout has `run.py` in it, an installed package has not."""
 
 
+class VectorIndex(msgspec.Struct, frozen=True):
+    """A hosted vector index: its address, and the token that may write."""
+
+    url: str
+    token: str
+
+    def __repr__(self) -> str:
+        """Without the token."""
+        return f"VectorIndex({self.url!r})"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     """What an operator can set; the variable is the field's name in capitals.
 
@@ -44,9 +55,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         blob_read_write_token: The token of a private Vercel Blob store, for large contents and
             originals; unset: everything stays in Postgres.
         deedbook_blob_store_above_bytes: Contents with more bytes are put there.
-        upstash_vector_rest_url: A hosted index, which is asked first; unset: the one in Postgres is.
-        upstash_vector_rest_token: Its token.
-        deedbook_search_allow_non_hybrid: A hosted index with a dense or a sparse part alone will do.
+        upstash_vector_rest_url: A HYBRID index of Upstash Vector, in which search looks first; unset: search
+            is in Postgres alone.
+        upstash_vector_rest_token: The token that may write there.
+        deedbook_search_allow_non_hybrid: Take an index that is dense or sparse only, and call it degraded.
         deedbook_embedder: The model for searching by meaning: `auto`, if it is installed; `minilm`, or the
             ledger does not start; `none`.
         deedbook_embedder_vocab: Its vocabulary, a `vocab.txt` or `tokenizer.json`; unset: the package's.
@@ -82,8 +94,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     deedbook_blob_store_above_bytes: Annotated[int, msgspec.Meta(ge=STAGED_ABOVE_BYTES)] = (
         4 * 1024 * 1024
     )
-    upstash_vector_rest_url: str | None = None
-    upstash_vector_rest_token: str | None = None
+    upstash_vector_rest_url: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                pattern=r"^https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?\Z"
+            ),
+        ]
+        | None
+    ) = None
+    upstash_vector_rest_token: Annotated[str, msgspec.Meta(pattern=r"^[!-~]+\Z")] | None = None
     deedbook_search_allow_non_hybrid: bool = False
     deedbook_embedder: Literal["auto", "minilm", "none"] = "auto"
     deedbook_embedder_vocab: str | None = None
@@ -123,6 +143,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         if self.deedbook_repository is not None:
             return Path(self.deedbook_repository).expanduser().absolute()
         return CHECKOUT if (CHECKOUT / "run.py").exists() else Path.cwd()
+
+    @property
+    def vector_index(self) -> VectorIndex | None:
+        """The hosted index; None: there is none. Ask at the start.
+
+        Raises:
+            Malformed: `invalid-parameter`: its address without its token, or the other way round.
+        """
+        url, token = self.upstash_vector_rest_url, self.upstash_vector_rest_token
+        if url is None and token is None:
+            return None
+        if url is None or token is None:
+            given, missing = ("URL", "TOKEN") if token is None else ("TOKEN", "URL")
+            raise Malformed(
+                "invalid-parameter",
+                f"UPSTASH_VECTOR_REST_{given} is set and UPSTASH_VECTOR_REST_{missing} is not: set both, or "
+                "neither.",
+            )
+        return VectorIndex(url, token)
 
     @property
     def embedded(self) -> bool:

@@ -116,6 +116,34 @@ def test_the_repository_is_the_one_of_the_checkout_or_of_the_folder_one_is_in(
     assert Settings().repository == tmp_path
 
 
+def test_a_hosted_index_is_an_address_and_a_token(tmp_path: Path) -> None:
+    url = {"UPSTASH_VECTOR_REST_URL": "https://name-1-us1-vector.upstash.io"}
+    token = {"UPSTASH_VECTOR_REST_TOKEN": "s3cret"}
+    found = read_settings(url | token).vector_index
+    assert found is not None
+    assert (found.url, found.token) == ("https://name-1-us1-vector.upstash.io", "s3cret")
+    assert "s3cret" not in f"{found!r} {found} {[found]}"
+    assert read_settings({}).vector_index is None
+
+
+@pytest.mark.parametrize(("given", "missing"), [("URL", "TOKEN"), ("TOKEN", "URL")])
+def test_one_of_them_without_the_other_is_refused(given: str, missing: str) -> None:
+    settings = read_settings({f"UPSTASH_VECTOR_REST_{given}": "http://127.0.0.1:1"})
+    with pytest.raises(
+        Malformed, match=f"_{given} is set and UPSTASH_VECTOR_REST_{missing} is not"
+    ):
+        _ = settings.vector_index
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["name.upstash.io", "ftp://a.example", "https://a.example/?all", "https://a b", "https://"],
+)
+def test_the_address_of_an_index_is_one(url: str) -> None:
+    said = refused({"UPSTASH_VECTOR_REST_URL": url})
+    assert said.startswith("The setting UPSTASH_VECTOR_REST_URL is wrong")
+
+
 def test_every_setting_is_documented() -> None:
     text = DOCUMENT.read_text("utf-8")
     missing = [name for name in Settings.__struct_encode_fields__ if f"| `{name}` |" not in text]

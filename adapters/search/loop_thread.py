@@ -1,38 +1,71 @@
-"""An event loop in a thread of its own, for a client that knows no other way, used by threads that have none.
-
-The client is made, used and closed in this one loop: in a second one its connections would not work.
-"""
+"""An event loop in a thread of its own, for synchronous code that uses an asynchronous client."""
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
+
+
+class LoopEnded(Exception):
+    """The thread was closed before the coroutine began."""
 
 
 class LoopThread:
-    """Runs coroutines for other threads, until it is closed."""
+    """Runs coroutines for other threads; close it.
+
+    A client made in it stays in one loop for ever, as its connections need.
+
+    Args:
+        name: Of the thread.
+    """
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
+        self._guard = threading.Lock()
+        self._closed = False
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
-    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Run something to its end, and answer what it gives; what it raises is raised here.
+    def run(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
+        """What the coroutine returns or raises; it must end by itself, by deadlines of its own.
 
-        It has to bound its own time.
+        Who stops waiting, as by Ctrl-C, has cancelled it.
+
+        Raises:
+            LoopEnded: It did not begin.
+            concurrent.futures.CancelledError: The thread was closed meanwhile.
         """
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        assert threading.current_thread() is not self._thread, "it would wait for itself"
+        with self._guard:  # what is begun here is seen by `close`
+            if self._closed:
+                coroutine.close()
+                raise LoopEnded
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result()
         except BaseException:
             future.cancel()
             raise
 
-    def close(self) -> None:
-        """End the thread."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+    def close(self, last: Callable[[], Awaitable[None]]) -> None:
+        """Cancel what still runs, do one thing more in the loop, and end the thread."""
+        with self._guard:
+            if self._closed:
+                return
+            self._closed = True
+        try:
+            asyncio.run_coroutine_threadsafe(_end(last), self._loop).result()
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+
+async def _end(last: Callable[[], Awaitable[None]]) -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await last()

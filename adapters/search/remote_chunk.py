@@ -1,30 +1,31 @@
-"""A chunk as it goes to an index elsewhere: its id, which says what it is of, and what is sent with it."""
+"""A chunk as an index elsewhere keeps it, and the id that it has there.
+
+The version stands in the id, so that a writer who comes late cannot overwrite what is newer.
+"""
 
 import hashlib
 import re
 from collections.abc import Mapping
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import msgspec
 
 MAX_ID_CHARACTERS = 255
-MAX_METADATA_BYTES = 4_096
-KIND = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""A kind of chunks as it may stand in a filter: no quote, no operator, no space."""
+MAX_HEADING_CHARACTERS = 300
+MAX_KEY_CHARACTERS = 300
 
-_ID = re.compile(
-    r"(?P<source>[A-Za-z0-9._/%~-]+)#v(?P<version>[0-9]{1,18})#(?P<ordinal>[0-9]{4,9})"
-)
+_ID = re.compile(r"([A-Za-z0-9._/%-]+|sha256:[0-9a-f]{64})#v(0|[1-9][0-9]{0,17})#([0-9]{4,9})")
+_LONGEST_TAIL = len("#v") + 18 + len("#") + 9
 
 
 class RemoteChunk(msgspec.Struct, frozen=True):
     """A chunk of a source.
 
     Attributes:
-        kind: Of the chunk.
-        heading: The way to it, the title first.
-        text: What is searched: the way to it, and its text.
-        weights: Of its terms.
+        kind: What it is of: the artifact's kind, or the kind of a run's record. It can be filtered by.
+        heading: The way to it.
+        text: All that is searched: the way to it and its text.
+        weights: Its BM25 weights by term: the sparse vector, where the index makes none itself.
     """
 
     kind: str
@@ -32,57 +33,61 @@ class RemoteChunk(msgspec.Struct, frozen=True):
     text: str
     weights: Mapping[int, float]
 
+    def metadata(self, project: str, source: str, version: int) -> dict[str, object]:
+        """What is kept beside it, below 4 KB: whose it is, and the SHA-256 of its text."""
+        sort, _, rest = source.partition("/")
+        key = rest.rpartition("/")[2] if sort == "artifact" else rest
+        return {
+            "projectId": project,
+            "type": sort,
+            "artifactKind": self.kind,
+            "artifactKey": key[:MAX_KEY_CHARACTERS],
+            "artifactVersion": version,
+            "source": source,
+            "heading": " > ".join(self.heading)[:MAX_HEADING_CHARACTERS],
+            "sha256": hashlib.sha256(self.text.encode()).hexdigest(),
+        }
 
-class RemoteId(msgspec.Struct, frozen=True):
-    """What an id says: a chunk of a source, as that was at a version."""
 
-    source: str
+class ChunkPlace(msgspec.Struct, frozen=True):
+    """What an id says.
+
+    Attributes:
+        name: The source, quoted; of a long one its SHA-256.
+        ordinal: Among the chunks of its source, from 0.
+    """
+
+    name: str
     version: int
     ordinal: int
 
 
-def prefix_of(source: str) -> str:
-    """With what the ids of a source's chunks begin, and no others."""
-    quoted = quote(source, safe="/._-~")
-    if len(quoted) > MAX_ID_CHARACTERS - 30:
-        digest = hashlib.sha256(source.encode()).hexdigest()
-        quoted = f"{quoted[:100].rpartition('%')[0] or quoted[:100]}~{digest}"
-    return f"{quoted}#"
+def source_name(source: str) -> str:
+    """A stream's name as the first part of an id.
 
-
-def format_id(source: str, version: int, ordinal: int) -> str:
-    """The id of a chunk; with the version in it, a late writer cannot overwrite a newer one."""
-    return f"{prefix_of(source)}v{version}#{ordinal:04d}"
-
-
-def parse_id(text: str, source: str | None = None) -> RemoteId | None:
-    """What an id says; None: it is none of ours.
-
-    Args:
-        text: The id.
-        source: The one that the chunk's metadata names, for ids that hold a digest of it.
+    What is not `A-Z a-z 0-9 . _ / -` is percent-encoded (RFC 3986 §2.1). One that leaves no room for the rest
+    is named by its SHA-256: with a colon, which no quoted name has.
     """
+    quoted = quote(source, safe="/").replace("~", "%7E")
+    if len(quoted) <= MAX_ID_CHARACTERS - _LONGEST_TAIL:
+        return quoted
+    return f"sha256:{hashlib.sha256(source.encode()).hexdigest()}"
+
+
+def source_prefix(source: str) -> str:
+    """What the ids of a source begin with, and no other's."""
+    return f"{source_name(source)}#"
+
+
+def chunk_id(source: str, version: int, ordinal: int) -> str:
+    """The id of a chunk: ASCII, at most 255 characters."""
+    return f"{source_prefix(source)}v{version}#{ordinal:04d}"
+
+
+def parse_chunk_id(text: str) -> ChunkPlace | None:
+    """What an id says; None: it is none of ours."""
     found = _ID.fullmatch(text)
     if found is None:
         return None
-    named = source if source is not None else unquote(found["source"])
-    if prefix_of(named) != f"{found['source']}#":
-        return None
-    return RemoteId(named, int(found["version"]), int(found["ordinal"]))
-
-
-def metadata_of(project: str, source: str, version: int, chunk: RemoteChunk) -> dict[str, object]:
-    """What is kept beside a vector (IR-005): enough to say what it is of, and to filter by kind."""
-    found: dict[str, object] = {
-        "projectId": project,
-        "type": source.partition("/")[0],
-        "source": source,
-        "artifactKind": chunk.kind,
-        "artifactVersion": version,
-        "sha256": hashlib.sha256(chunk.text.encode("utf-8", "replace")).hexdigest(),
-    }
-    heading = " > ".join(chunk.heading)
-    room = MAX_METADATA_BYTES - len(msgspec.json.encode(found)) - 32
-    while len(msgspec.json.encode(heading)) > room:
-        heading = heading[: len(heading) // 2]
-    return found | {"heading": heading}
+    place = ChunkPlace(found[1], int(found[2]), int(found[3]))
+    return place if f"{place.ordinal:04d}" == found[3] else None

@@ -1,319 +1,371 @@
-"""The hosted index: what is written to it, what it holds, and what it finds.
+"""Deedbook's chunks in an index of Upstash Vector: a namespace for each project, a vector for each chunk.
 
-A synchronous face for threads; requests run in a loop of their own. Writing is idempotent: the version is in
-each id, what is older goes after what is new has come, and a newer version is left as it is.
+Everything may be repeated: chunks are put under ids that name their version, and what is older goes
+afterwards. Who reads must join what is found with what there is: an index elsewhere lags, and may hold what a
+delayed request left behind.
 """
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from threading import Lock
-from typing import Any, TypeVar
+import concurrent.futures
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from itertools import islice
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 import msgspec
-from upstash_vector.types import FusionAlgorithm, QueryMode, QueryResult, WeightingStrategy
+from upstash_vector.types import FetchResult, FusionAlgorithm, QueryMode, WeightingStrategy
 
 from adapters.search.embedder import Embedder, EmbedderMissing
-from adapters.search.loop_thread import LoopThread
+from adapters.search.loop_thread import LoopEnded, LoopThread
 from adapters.search.remote_chunk import (
-    KIND,
     RemoteChunk,
-    RemoteId,
-    format_id,
-    metadata_of,
-    parse_id,
-    prefix_of,
+    chunk_id,
+    parse_chunk_id,
+    source_name,
+    source_prefix,
 )
 from adapters.search.remote_fault import RemoteFault
-from adapters.search.upstash_shape import VectorIndexShape, shape_of
+from adapters.search.upstash_kind import IndexKind, SubMode, index_kind
+from adapters.search.upstash_payload import MAX_BODY_BYTES, MAX_RANGE, MAX_VECTORS
 from adapters.search.upstash_transport import UpstashTransport
-from domain.search import Mode, namespace
+from domain.errors import Invalid
+from domain.search import Mode
+from domain.search import namespace as namespace_of
 
-VECTORS_A_REQUEST = 100
-REQUEST_CHARACTERS = 400_000
-"""Of texts and metadata together, so that a request stays below a megabyte."""
-RANGE_PAGE = 1_000
-MAX_PAGES = 1_000
-MAX_SPARSE = 1_000
-"""Terms of a chunk that the service takes; the heaviest are sent."""
-MAX_KINDS = 32
-Result = TypeVar("Result")
-OpenEmbedder = Callable[[], Embedder | EmbedderMissing]
+MAX_HITS = 100
+MAXKINDS = 50
+MAX_PAGES = 10_000
+EMBEDDED_TOGETHER = 32
+MAX_BATCH_BYTES = MAX_BODY_BYTES - 50_000
+"""With room for what the SDK adds to each vector."""
+NO_TERM = 0
+"""A hybrid index wants a sparse part of every vector: what has no term has this one."""
 
-
-class HostedQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of the hosted index.
-
-    Attributes:
-        terms: Of the query, each with how often it stands there; none: it is not searched by words.
-        vector: Of the query, where the index is sent vectors; None: it is not searched by meaning.
-        mode: With a hosted embedding: what it is searched by.
-        kinds: Of chunks; none: all.
-    """
-
-    project: str
-    text: str
-    terms: Mapping[int, int]
-    vector: Sequence[float] | None
-    mode: Mode
-    kinds: Sequence[str] = ()
-    limit: int = 100
-
-
-class Scored(msgspec.Struct, frozen=True):
-    """A chunk that the index found, with its score, the best first."""
-
-    id: RemoteId
-    score: float
-
-
-class UpstashIndex:
-    """An index of Upstash Vector; close it.
-
-    Args:
-        transport: Makes what carries requests; called in the loop that uses it.
-        embedder: Our model, for an index that embeds nothing itself.
-        allow_non_hybrid: An index of one part will do.
-    """
-
-    def __init__(
-        self,
-        transport: Callable[[], UpstashTransport],
-        *,
-        embedder: OpenEmbedder,
-        allow_non_hybrid: bool = False,
-    ) -> None:
-        self._embedder = embedder
-        self._allow_non_hybrid = allow_non_hybrid
-        self._loop = LoopThread("upstash")
-        self._lock = Lock()
-        self._shape: VectorIndexShape | None = None
-
-        async def make() -> UpstashTransport:
-            return transport()
-
-        self._index = self._loop.run(make())
-
-    def close(self) -> None:
-        """Close its connections, and end its thread."""
-        self._loop.run(self._index.close())
-        self._loop.close()
-
-    def shape(self) -> VectorIndexShape:
-        """How it is used; asked once, when it is first needed.
-
-        Raises:
-            Malformed: `vector-index-unsuitable`.
-            RemoteFault: It cannot be asked.
-        """
-        with self._lock:
-            if self._shape is None:
-                info = self._run(self._index.info())
-                ours = self._embedder()
-                here = None if isinstance(ours, EmbedderMissing) else ours
-                self._shape = shape_of(
-                    info,
-                    model=None if here is None else here.model,
-                    dimension=None if here is None else here.dimension,
-                    allow_non_hybrid=self._allow_non_hybrid,
-                )
-            return self._shape
-
-    def pending(self) -> int:
-        """Vectors that were written and cannot be found yet, about.
-
-        Raises:
-            RemoteFault: It cannot be asked.
-        """
-        return self._run(self._index.info()).pending_vector_count
-
-    def replace(
-        self, project: str, source: str, version: int, chunks: Sequence[RemoteChunk]
-    ) -> bool:
-        """Have these chunks of a source, and none of an older version; False: a newer one is there.
-
-        Raises:
-            RemoteFault: Some of it may be there; doing it again mends that.
-            Malformed: `vector-index-unsuitable`.
-        """
-        there = self._ids(project, source)
-        if any(one.version > version for one in there):
-            return False
-        for batch in _batches(chunks):
-            vectors = self._vectors(project, source, version, batch)
-            self._run(self._index.upsert(vectors, namespace=namespace(project)))
-        kept = {format_id(source, version, ordinal) for ordinal in range(len(chunks))}
-        # Read again: another process may have written an older one meanwhile.
-        self._delete(
-            project,
-            [
-                text
-                for text, one in self._texts(project, source)
-                if text not in kept and one.version <= version
-            ],
-        )
-        return True
-
-    def remove(self, project: str, source: str) -> None:
-        """Have nothing of a source.
-
-        Raises:
-            RemoteFault: Some of it may still be there.
-        """
-        self._delete(project, [text for text, _ in self._texts(project, source)])
-
-    def remove_project(self, project: str) -> None:
-        """Have nothing of a project, by its namespace; one that is not there will do.
-
-        Raises:
-            RemoteFault: It may still be there.
-        """
-        if namespace(project) in self._run(self._index.list_namespaces()):
-            self._run(self._index.delete_namespace(namespace(project)))
-
-    def inventory(self, project: str) -> Iterator[tuple[str, int, int]]:
-        """What it holds of a project: each source with a version, and how many chunks of that.
-
-        Raises:
-            RemoteFault: It cannot be asked.
-        """
-        counted: dict[tuple[str, int], int] = {}
-        for _, one in self._texts(project, None):
-            counted[one.source, one.version] = counted.get((one.source, one.version), 0) + 1
-        for (source, version), count in sorted(counted.items()):
-            yield source, version, count
-
-    def search(self, query: HostedQuery) -> list[Scored]:
-        """The chunks that fit best, the best first.
-
-        Raises:
-            RemoteFault: There is no answer.
-            Malformed: `vector-index-unsuitable`.
-        """
-        shape = self.shape()
-        asked: dict[str, Any] = {
-            "top_k": query.limit,
-            "include_metadata": True,
-            "namespace": namespace(query.project),
-            "filter": _filter(query.kinds),
-            "weighting_strategy": None if shape.shape == "dense-only" else WeightingStrategy.IDF,
-        }
-        if shape.shape in {"hosted", "client-vector"}:
-            # The distribution of scores, as in Postgres: it does not mind that these are (1 + cosine) / 2.
-            asked["fusion_algorithm"] = FusionAlgorithm.DBSF
-        if shape.embeds:
-            asked["data"] = query.text
-            if shape.shape == "hosted":
-                asked["query_mode"] = _MODES[query.mode]
-        else:
-            if query.vector is not None and shape.shape != "sparse-only":
-                asked["vector"] = list(query.vector)
-            if query.terms and shape.shape != "dense-only":
-                asked["sparse_vector"] = _sparse(query.terms)
-        found = self._run(self._index.query(**asked))
-        scored = [Scored(one, result.score) for result in found if (one := _of(result)) is not None]
-        return sorted(scored, key=lambda one: (-one.score, one.id.source, one.id.ordinal))
-
-    def _vectors(
-        self, project: str, source: str, version: int, batch: Sequence[tuple[int, RemoteChunk]]
-    ) -> list[dict[str, object]]:
-        shape = self.shape()
-        made: list[dict[str, object]] = [
-            {
-                "id": format_id(source, version, ordinal),
-                "metadata": metadata_of(project, source, version, chunk),
-                "data": chunk.text,
-            }
-            for ordinal, chunk in batch
-        ]
-        if shape.embeds:
-            return made
-        if shape.shape != "dense-only":
-            for vector, (_, chunk) in zip(made, batch, strict=True):
-                vector["sparse_vector"] = _sparse(chunk.weights)
-        if shape.shape != "sparse-only":
-            embedder = self._embedder()
-            assert not isinstance(embedder, EmbedderMissing)  # or its shape would be another
-            dense = embedder.embed([chunk.text for _, chunk in batch])
-            for vector, values in zip(made, dense, strict=True):
-                vector["vector"] = values
-        return made
-
-    def _ids(self, project: str, source: str) -> list[RemoteId]:
-        return [one for _, one in self._texts(project, source)]
-
-    def _texts(self, project: str, source: str | None) -> Iterator[tuple[str, RemoteId]]:
-        """The ids of a source, or of a project, as they stand there and as they are read."""
-        cursor = ""
-        for _ in range(MAX_PAGES):
-            page = self._run(
-                self._index.range(
-                    cursor=cursor or "0",
-                    limit=RANGE_PAGE,
-                    include_metadata=source is None,
-                    namespace=namespace(project),
-                    prefix=None if source is None else prefix_of(source),
-                )
-            )
-            for vector in page.vectors:
-                named = source if source is not None else _source(vector.metadata)
-                one = parse_id(vector.id, named)
-                if one is not None:
-                    yield vector.id, one
-            if not page.next_cursor:
-                return
-            cursor = page.next_cursor
-        raise RemoteFault("unavailable", "it holds more of a project than can be looked through")
-
-    def _delete(self, project: str, ids: Sequence[str]) -> None:
-        for first in range(0, len(ids), VECTORS_A_REQUEST):
-            some = list(ids[first : first + VECTORS_A_REQUEST])
-            self._run(self._index.delete(some, namespace=namespace(project)))
-
-    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """A request; that the answer is not what the SDK knows is a fault as well."""
-        try:
-            return self._loop.run(work)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise RemoteFault("unavailable", "its answer cannot be read") from error
-
-
-_MODES = {
+KIND = re.compile(r"[A-Z][A-Z0-9_]{0,39}")
+"""A kind of chunks that may stand in a filter."""
+_QUERY_MODES = {
     "hybrid": QueryMode.HYBRID,
     "lexical": QueryMode.SPARSE,
     "semantic": QueryMode.DENSE,
 }
+_Result = TypeVar("_Result")
+_Vector = dict[str, Any]
 
 
-def _batches(chunks: Sequence[RemoteChunk]) -> Iterator[list[tuple[int, RemoteChunk]]]:
-    batch: list[tuple[int, RemoteChunk]] = []
+class RemoteHit(msgspec.Struct, frozen=True):
+    """A chunk that was found.
+
+    Attributes:
+        version: At which the source was indexed.
+        ordinal: Of the chunk in its source.
+        score: The greater the better; it compares with those of the same answer alone.
+    """
+
+    source: str
+    version: int
+    ordinal: int
+    score: float
+
+
+class UpstashIndex:
+    """An index; threads may share it. Close it, or use it as a context.
+
+    Every method but `close` may raise `RemoteFault`; `Malformed` (`invalid-parameter`) until `info` was
+    answered, where the index is none for us; and `Invalid` (`validation-failed`) for what is not sent.
+
+    Args:
+        make_transport: Makes the way to the service; called once, in the thread that then uses it.
+        embedder: Gives our model, or says why there is none; None: it is switched off.
+        allow_non_hybrid: Take an index that has only one of the two parts.
+    """
+
+    def __init__(
+        self,
+        make_transport: Callable[[], UpstashTransport],
+        *,
+        embedder: Callable[[], Embedder | EmbedderMissing] | None,
+        allow_non_hybrid: bool,
+    ) -> None:
+        self._make_embedder = embedder
+        self._allow_non_hybrid = allow_non_hybrid
+        self._kind: IndexKind | None = None
+        self._thread = LoopThread("upstash")
+
+        async def made() -> UpstashTransport:
+            return make_transport()
+
+        self._transport = self._thread.run(made())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End what still runs, the connections and the thread."""
+        self._thread.close(self._transport.aclose)
+
+    def info(self) -> SubMode:
+        """How the index is used. Ask at the start: it refuses an index that cannot be."""
+        return self._known().sub_mode
+
+    def used_mode(self, mode: Mode) -> Mode:
+        """The mode in which `search` answers a question.
+
+        Raises:
+            Invalid: `validation-failed`: this index has none of it.
+        """
+        return self._known().used_mode(mode)
+
+    def pending(self) -> int:
+        """How many vectors of the whole index cannot be found yet, as the service believes."""
+        return self._run(self._transport.info()).pending_vector_count
+
+    def replace(
+        self, project: str, source: str, version: int, chunks: Sequence[RemoteChunk]
+    ) -> bool:
+        """Have a source at a version, and nothing older of it; repeating it is safe.
+
+        Args:
+            project: The project's slug.
+            source: The stream.
+            version: The greater one wins, whoever comes last.
+            chunks: All of the source, in order; none: nothing of it can be found.
+
+        Returns:
+            False: a greater version is there, and nothing of this one.
+        """
+        namespace = namespace_of(project)
+        vectors = self._vectors(project, source, version, chunks)
+        for batch in _batches(vectors):
+            self._run(self._transport.upsert(batch, namespace=namespace))
+        held = self._held(namespace, source)
+        newest = max([version, *(one for _, one, _ in held)])
+        self._delete(
+            namespace,
+            [
+                id_
+                for id_, there, ordinal in held
+                if there < newest or (there == version and ordinal >= len(chunks))
+            ],
+        )
+        return newest == version
+
+    def remove(self, project: str, source: str) -> None:
+        """Have nothing of a source."""
+        namespace = namespace_of(project)
+        self._delete(namespace, [id_ for id_, _, _ in self._held(namespace, source)])
+
+    def remove_project(self, project: str) -> None:
+        """Have nothing of a project."""
+        namespace = namespace_of(project)
+        try:
+            self._run(self._transport.delete_namespace(namespace))
+        except RemoteFault as fault:
+            if fault.kind != "rejected" or namespace in self._run(
+                self._transport.list_namespaces()
+            ):
+                raise
+
+    def inventory(self, project: str) -> Iterator[tuple[str, int, int]]:
+        """Each source and version that the index holds, and how many chunks of it; none in any order."""
+        counted: Counter[tuple[str, int]] = Counter()
+        for one in self._pages(namespace_of(project), include_metadata=True):
+            place = _place(one.id, one.metadata)
+            if place is not None:
+                counted[place[:2]] += 1
+        for (source, version), count in counted.items():
+            yield source, version, count
+
+    def search(
+        self,
+        project: str,
+        text: str,
+        terms: Mapping[int, int],
+        vector: Sequence[float] | None,
+        mode: Mode,
+        kinds: Sequence[str],
+        limit: int,
+    ) -> list[RemoteHit]:
+        """The chunks that fit best, the best first.
+
+        Args:
+            project: The project's slug.
+            text: What is asked, for an index that embeds it itself.
+            terms: Of it, each with how often it stands there, for one that does not.
+            vector: Of it, for one that does not; None: our model makes it, if it is needed.
+            mode: Answered as `used_mode` says.
+            kinds: Only chunks of these; empty: of any.
+            limit: 1 to 100.
+
+        Raises:
+            Invalid: `validation-failed`: a mode that is not there, an odd kind, a limit that is none.
+        """
+        kind = self._known()
+        mode = kind.used_mode(mode)
+        if not 1 <= limit <= MAX_HITS:
+            raise Invalid("validation-failed", f"A search gives 1 to {MAX_HITS} chunks.")
+        asked: dict[str, Any] = {
+            "top_k": limit,
+            "include_metadata": True,
+            "filter": _filter(kinds),
+            # The distribution of scores, as in Postgres: (1 + cosine) / 2 is distributed as the cosine is.
+            "fusion_algorithm": FusionAlgorithm.DBSF,
+        }
+        if mode != "semantic":
+            asked["weighting_strategy"] = WeightingStrategy.IDF
+        if kind.embeds:
+            if not text:
+                return []
+            asked["data"] = text
+            if kind.sub_mode == "hosted":
+                asked["query_mode"] = _QUERY_MODES[mode]
+        else:
+            if mode != "lexical":
+                asked["vector"] = list(vector if vector is not None else self._embed([text])[0])
+            if mode != "semantic" and terms:
+                times = [float(count) for count in terms.values()]
+                asked["sparse_vector"] = (list(terms), times)
+            if not {"vector", "sparse_vector"} & asked.keys():
+                return []
+        return self._run(self._found(namespace_of(project), asked))
+
+    async def _found(self, namespace: str, asked: dict[str, Any]) -> list[RemoteHit]:
+        hits = await self._transport.query(**asked, namespace=namespace)
+        hits.sort(key=lambda hit: (-hit.score, hit.id))  # equals by id, as everywhere
+        placed = ((_place(hit.id, hit.metadata), hit.score) for hit in hits)
+        return [RemoteHit(*place, score) for place, score in placed if place is not None]
+
+    def _known(self) -> IndexKind:
+        if self._kind is None:
+            info = self._run(self._transport.info())
+            self._kind = index_kind(info, self._embedder(), allow_non_hybrid=self._allow_non_hybrid)
+        return self._kind
+
+    def _embedder(self) -> Embedder | EmbedderMissing:
+        if self._make_embedder is None:
+            return EmbedderMissing("the model is switched off")
+        return self._make_embedder()
+
+    def _embed(self, texts: Sequence[str]) -> list[list[float]]:
+        embedder = self._embedder()
+        if isinstance(embedder, EmbedderMissing):
+            raise RemoteFault("unavailable", f"this index needs our model: {embedder.reason}")
+        return embedder.embed(texts)
+
+    def _vectors(
+        self, project: str, source: str, version: int, chunks: Sequence[RemoteChunk]
+    ) -> Iterator[_Vector]:
+        """The chunks as the SDK takes them: plain dicts of our own, which it may change."""
+        if not chunks:
+            return
+        kind = self._known()
+        numbered = iter(enumerate(chunks))
+        while together := list(islice(numbered, EMBEDDED_TOGETHER)):
+            texts = [chunk.text for _, chunk in together]
+            dense = self._embed(texts) if kind.needs_vector else [None] * len(texts)
+            for (ordinal, chunk), vector in zip(together, dense, strict=True):
+                made: _Vector = {
+                    "id": chunk_id(source, version, ordinal),
+                    "data": chunk.text,
+                    "metadata": chunk.metadata(project, source, version),
+                }
+                if vector is not None:
+                    made["vector"] = vector
+                if kind.needs_weights:
+                    weights = chunk.weights or {NO_TERM: 1.0}
+                    made["sparse_vector"] = (list(weights), list(weights.values()))
+                yield made
+
+    def _held(self, namespace: str, source: str) -> list[tuple[str, int, int]]:
+        """Id, version and ordinal of each chunk of a source."""
+        name, held = source_name(source), []
+        for one in self._pages(namespace, prefix=source_prefix(source)):
+            place = parse_chunk_id(one.id)
+            if place is not None and place.name == name:
+                held.append((one.id, place.version, place.ordinal))
+        return held
+
+    def _pages(
+        self, namespace: str, *, prefix: str = "", include_metadata: bool = False
+    ) -> Iterator[FetchResult]:
+        cursor = ""
+        for _ in range(MAX_PAGES):
+            page = self._run(
+                self._transport.range(
+                    cursor=cursor,
+                    limit=MAX_RANGE,
+                    include_metadata=include_metadata,
+                    namespace=namespace,
+                    prefix=prefix or None,
+                )
+            )
+            yield from page.vectors
+            cursor = page.next_cursor
+            if not cursor:
+                return
+        raise RemoteFault("unavailable", f"a listing of more than {MAX_PAGES} pages")
+
+    def _delete(self, namespace: str, ids: Sequence[str]) -> None:
+        for first in range(0, len(ids), MAX_VECTORS):
+            some = list(ids[first : first + MAX_VECTORS])
+            self._run(self._transport.delete(some, namespace=namespace))
+
+    def _run(self, call: Coroutine[Any, Any, _Result]) -> _Result:
+        try:
+            return self._thread.run(_read(call))
+        except concurrent.futures.CancelledError:
+            raise RemoteFault("unavailable", "it was closed meanwhile") from None
+        except LoopEnded:
+            call.close()
+            raise RemoteFault("unavailable", "it was closed") from None
+
+
+async def _read(call: Awaitable[_Result]) -> _Result:
+    try:
+        return await call
+    except (KeyError, TypeError, AttributeError) as error:
+        # The SDK takes answers apart without looking at them.
+        raise RemoteFault("unavailable", "an answer of an unknown form") from error
+
+
+def _batches(vectors: Iterator[_Vector]) -> Iterator[list[_Vector]]:
+    """As many together as a request may have, by number and by size."""
+    batch: list[_Vector] = []
     size = 0
-    for ordinal, chunk in enumerate(chunks):
-        if batch and (
-            len(batch) == VECTORS_A_REQUEST or size + len(chunk.text) > REQUEST_CHARACTERS
-        ):
+    for vector in vectors:
+        bytes_ = len(msgspec.json.encode(vector))
+        if batch and (len(batch) == MAX_VECTORS or size + bytes_ > MAX_BATCH_BYTES):
             yield batch
             batch, size = [], 0
-        batch.append((ordinal, chunk))
-        size += len(chunk.text)
+        batch.append(vector)
+        size += bytes_
     if batch:
         yield batch
 
 
-def _sparse(weights: Mapping[int, float]) -> tuple[list[int], list[float]]:
-    heaviest = sorted(weights.items(), key=lambda one: (-one[1], one[0]))[:MAX_SPARSE]
-    return [term for term, _ in heaviest], [float(weight) for _, weight in heaviest]
-
-
 def _filter(kinds: Sequence[str]) -> str:
-    """A filter of kinds that are plain words: literals there have no escape, so nothing else gets in."""
-    return " OR ".join(
-        f"artifactKind = '{kind}'" for kind in kinds[:MAX_KINDS] if KIND.fullmatch(kind)
-    )
+    """Kinds are names of ours: the filter language has no escape, so that nothing else may get into it."""
+    if len(kinds) > MAXKINDS or not all(KIND.fullmatch(one) for one in kinds):
+        raise Invalid(
+            "validation-failed",
+            f"Kinds are up to {MAXKINDS} names of A-Z, 0-9 and _ such as PRD.",
+            pointer="/kind",
+        )
+    return f"artifactKind IN ({', '.join(repr(one) for one in kinds)})" if kinds else ""
 
 
-def _source(metadata: Mapping[str, object] | None) -> str | None:
-    named = (metadata or {}).get("source")
-    return named if isinstance(named, str) else None
-
-
-def _of(result: QueryResult) -> RemoteId | None:
-    return parse_id(result.id, _source(result.metadata))
+def _place(id_: str, metadata: dict[str, Any] | None) -> tuple[str, int, int] | None:
+    """Where a vector belongs; None: it is none of ours."""
+    place = parse_chunk_id(id_)
+    source = (metadata or {}).get("source")
+    if place is None or not isinstance(source, str) or source_name(source) != place.name:
+        return None
+    return source, place.version, place.ordinal

@@ -100,7 +100,6 @@ def open_search(
             there,
             hosted,
             search,
-            embedder=embedder,
             breaker=Breaker(chances.monotonic),
             failed=meter.failed,
         )
