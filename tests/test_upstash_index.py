@@ -14,6 +14,7 @@ from adapters.search.embedder import Embedder, EmbedderMissing
 from adapters.search.remote_chunk import chunk_id, parse_chunk_id, source_name
 from adapters.search.remote_fault import RemoteFault
 from adapters.search.upstash_index import UpstashIndex
+from adapters.search.upstash_transport import UpstashTransport
 from domain.errors import Invalid, Malformed
 from domain.search import Mode
 from tests.upstash_double.index import Kind
@@ -400,6 +401,15 @@ def test_closing_ends_what_still_runs(upstash: UpstashDouble) -> None:
     index.close()
     with pytest.raises(RemoteFault, match="closed"):
         index.pending()
+    assert "upstash" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_way_that_cannot_be_made_leaves_no_thread(upstash: UpstashDouble) -> None:
+    def broken() -> UpstashTransport:
+        raise OSError("no certificates")
+
+    with pytest.raises(OSError, match="no certificates"):
+        UpstashIndex(broken, embedder=None, allow_non_hybrid=False)
     assert "upstash" not in {thread.name for thread in threading.enumerate()}
 
 

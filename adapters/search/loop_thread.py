@@ -49,8 +49,8 @@ class LoopThread:
             future.cancel()
             raise
 
-    def close(self, last: Callable[[], Awaitable[None]]) -> None:
-        """Cancel what still runs, do one thing more in the loop, and end the thread."""
+    def close(self, last: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Cancel what still runs, do one thing more in the loop, if any, and end the thread."""
         with self._guard:
             if self._closed:
                 return
@@ -63,9 +63,10 @@ class LoopThread:
             self._loop.close()
 
 
-async def _end(last: Callable[[], Awaitable[None]]) -> None:
+async def _end(last: Callable[[], Awaitable[None]] | None) -> None:
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
-    await last()
+    if last is not None:
+        await last()

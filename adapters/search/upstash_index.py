@@ -95,7 +95,11 @@ class UpstashIndex:
         async def made() -> UpstashTransport:
             return make_transport()
 
-        self._transport = self._thread.run(made())
+        try:
+            self._transport = self._thread.run(made())
+        except BaseException:
+            self._thread.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -32,9 +32,9 @@ def check_payload(operation: str, payload: object) -> None:
     match operation, payload:
         case (("upsert" | "upsert-data"), list()):
             _check_upsert(operation, payload)
-        case (("delete" | "fetch"), {"ids": list() as ids, **rest}):
-            if rest.keys() & {"prefix", "filter"}:
-                raise _invalid("Vectors are named by their ids: a filter would scan them all.")
+        case (("delete" | "fetch"), {"prefix": _} | {"filter": _}):
+            raise _invalid("Vectors are named by their ids: a filter would scan them all.")
+        case (("delete" | "fetch"), {"ids": list() as ids}):
             _check_ids(ids)
         case (("query" | "query-data" | "range"), dict()):
             pass
