@@ -30,7 +30,7 @@ class Embedding:
         index.drop_vectors_of_others(embedder.model)
 
     def some(self, limit: int, stopped: Callable[[], bool]) -> bool:
-        """Embed the chunks of some sources; answers whether there were any."""
+        """Embed the chunks of some sources; answers whether there may be more."""
         found = self._index.without_vectors(limit)
         for source in found:
             if not self._embed(source, stopped):

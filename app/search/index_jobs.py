@@ -101,9 +101,12 @@ class IndexJobs:
         return done
 
     def catch_up(self, limit: int = CAUGHT_UP) -> int:
-        """Index what else is due, such as that whose job was lost; answers how many sources were brought."""
+        """Index what else is due, such as that whose job was lost; answers how much was done, 0 when all is."""
         brought = 0
         for indexing in self.indexings:
             indexing.state.note_all()
             brought += sum(map(indexing.bring, indexing.state.claim(limit)))
+        embedding = self._embedding()
+        if embedding is not None:
+            brought += embedding.some(limit, lambda: False)
         return brought

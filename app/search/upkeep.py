@@ -25,23 +25,23 @@ class Upkeep:
     """
 
     def __init__(self, held: Sequence[tuple[SearchState, Holding]]) -> None:
-        self._held = held
+        self.held = held
 
     def standing(self, project: str | None = None) -> list[IndexState]:
         """How each backend's index of one project stands, or of all."""
-        return [row for state, _ in self._held for row in state.standing(project)]
+        return [row for state, _ in self.held for row in state.standing(project)]
 
     def failures(self, project: str | None = None) -> list[Failed]:
         """What could not be indexed."""
-        return [row for state, _ in self._held for row in state.failures(project)]
+        return [row for state, _ in self.held for row in state.failures(project)]
 
     def reindex(self, project: str) -> int:
         """Have everything of a project indexed anew; answers how many sources."""
-        return max(state.reindex(project) for state, _ in self._held)
+        return max(state.reindex(project) for state, _ in self.held)
 
     def retry(self, project: str) -> int:
         """Have what failed tried again; answers how many sources, over all backends."""
-        return sum(state.retry(project) for state, _ in self._held)
+        return sum(state.retry(project) for state, _ in self.held)
 
     def reconcile(self, project: str) -> Reconciled:
         """Compare what the indexes hold with what they should, and have the difference mended.
@@ -50,7 +50,7 @@ class Upkeep:
             Unavailable: `search-unavailable`.
         """
         sources, missing, stale = 0, 0, 0
-        for state, holding in self._held:
+        for state, holding in self.held:
             found = compare(state.wanted(project), holding.inventory(project))
             # What is of an older version goes first: only then does indexing bring what should be there.
             holding.drop(project, [*found.stale, *found.unknown])
