@@ -95,11 +95,6 @@ SELECT project_id, address, true FROM upload
 WHERE project_id = %(project)b AND sha256 = ANY(%(digests)b::bytea[]) AND address IS NOT NULL
 ON CONFLICT (project_id, address) DO UPDATE SET doomed = true
 """
-_FORGET = """
-  SELECT search_forget(%b, ARRAY(SELECT DISTINCT artifact FROM erasure
-    WHERE sha256 = ANY(%b::bytea[]) AND project_id = %b))
-"""
-"""What was erased cannot be found from then on, not even by whoever looks into the tables of the index."""
 _DELETE_BLOBS = "DELETE FROM blob WHERE project_id = %b AND sha256 = ANY(%b::bytea[])"
 # Of an artifact of which a content is erased: its draft may be made of that. The text goes by a trigger.
 _DISCARD_DRAFTS = """
@@ -277,7 +272,6 @@ def write(cursor: Cursor, added: Added) -> None:
         erase_contents(cursor, project, digests)
     insert_events(cursor, added.events)
     for project, digests in added.erased.items():
-        cursor.execute(_FORGET, (project, digests, project))
         cursor.execute(_DISCARD_DRAFTS, (project, digests))
     if added.keys:
         cursor.execute(

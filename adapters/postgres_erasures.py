@@ -1,6 +1,7 @@
 """What was erased in a project, by digest: the view `erasure`, and the exports that held it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -52,6 +53,21 @@ class PostgresErasures:
         """The position that first records the erasure of each of these contents."""
         with self._pool.connection() as connection:
             return erased_at(connection, project, digests)
+
+    def forget(self, project: str, digests: Sequence[bytes]) -> None:
+        """Take what was erased out of the search index, where it is not shown any more in any case.
+
+        Not in the append's transaction, so that no append waits for an index. When this process ends before,
+        or somebody else is at the same rows, whoever indexes next does it.
+        """
+        with suppress(psycopg.OperationalError), self._pool.connection() as connection:
+            connection.execute(
+                """
+                SELECT search_forget(%(project)s, ARRAY(SELECT DISTINCT artifact FROM erasure
+                  WHERE project_id = %(project)s AND sha256 = ANY(%(digests)s)))
+                """,
+                {"project": project, "digests": list(digests)},
+            )
 
     def positions(self, project: str, digests: Sequence[bytes], limit: int) -> list[int]:
         """The positions of the events that record an erasure of these contents, in order."""

@@ -222,6 +222,7 @@ class Erasures:
                 if error.code != "erasure-changed" or attempt == ATTEMPTS - 1:
                     raise
                 continue
+            self._store.forget(project, digests)
             return self._erased(project, digests, replayed=False)
         raise AssertionError
 

@@ -10,7 +10,7 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from adapters.postgres_connect import reading
-from adapters.search.search_state import Claim, finish
+from adapters.search.search_state import Claim, finish, lock_projects
 from projections.search.indexed import IndexedChunk, IndexedSource
 from projections.search.terms import term_id, weights
 
@@ -49,6 +49,7 @@ class LocalIndex:
     def drop_vectors_of_others(self, model: str) -> None:
         """Have chunks embedded anew whose vectors are of another model."""
         with self._pool.connection() as connection:
+            lock_projects(connection, "local", None)
             connection.execute(
                 "UPDATE search_state SET model = NULL WHERE backend = 'local' AND model <> %s",
                 (model,),

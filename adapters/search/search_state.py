@@ -110,10 +110,7 @@ class SearchState:
                 pass
 
     def note(self, project: str) -> bool:
-        """Take note of a batch of new events; answers whether there are more.
-
-        Another process that is at it has its way.
-        """
+        """Take note of a batch of new events; answers whether there are more."""
         values: dict[str, object] = {"project": project, "backend": self.backend}
         with self._pool.connection() as connection:
             connection.execute(
@@ -127,12 +124,11 @@ class SearchState:
                 """
                 SELECT s.position, l.size FROM search_project s JOIN project_log l USING (project_id)
                 WHERE s.project_id = %(project)s AND s.backend = %(backend)s
-                FOR UPDATE OF s SKIP LOCKED
+                FOR UPDATE OF s
                 """,
                 values,
             ).fetchone()
-            if row is None:
-                return False
+            assert row is not None
             after, size = row
             upto = min(size, after + EVENTS_A_BATCH)
             _want(connection, {**values, "after": after, "upto": upto})
@@ -189,6 +185,7 @@ class SearchState:
     def due_in(self, sources: Sequence[DueSource], seconds: float) -> None:
         """Have sources due in so many seconds that are not indexed yet."""
         with self._pool.connection() as connection:
+            lock_projects(connection, self.backend, None)
             connection.execute(
                 """
                 UPDATE search_state SET due_at = now() + make_interval(secs => %s)
@@ -244,6 +241,7 @@ class SearchState:
     def release(self, claims: Sequence[Claim]) -> None:
         """Leave claims to others, as if they had never been made."""
         with self._pool.connection() as connection:
+            lock_projects(connection, self.backend, None)
             connection.execute(
                 """
                 UPDATE search_state SET lease = NULL, leased_until = NULL,
@@ -364,6 +362,7 @@ class SearchState:
     def want_again(self, project: str, sources: Sequence[str]) -> int:
         """Have these sources indexed anew, as reconciling found them amiss; answers how many."""
         with self._pool.connection() as connection:
+            lock_projects(connection, self.backend, project)
             return connection.execute(
                 """
                 UPDATE search_state SET state = 'pending', attempts = 0, due_at = now()
@@ -389,6 +388,7 @@ class SearchState:
 
     def _again(self, project: str | None, which: str, change: str) -> int:
         with self._pool.connection() as connection:
+            lock_projects(connection, self.backend, project)
             return connection.execute(
                 f"""
                 UPDATE search_state SET {change}
@@ -444,6 +444,7 @@ def finish(
 
     What is wanted may have moved on meanwhile: then the source is due again at once.
     """
+    lock_projects(connection, backend, claim.project)
     row = connection.execute(
         """
         SELECT chunks FROM search_state
@@ -480,6 +481,21 @@ def finish(
         values,
     )
     return True
+
+
+def lock_projects(connection: psycopg.Connection, backend: Backend, project: str | None) -> None:
+    """Lock a project's row, or those of all: who changes rows of sources and waits for them does that first.
+
+    So nobody waits for somebody who waits for them. Claims wait for nobody.
+    """
+    connection.execute(
+        """
+        SELECT FROM search_project
+        WHERE backend = %(backend)s AND (%(project)s::text IS NULL OR project_id = %(project)s)
+        ORDER BY project_id FOR UPDATE
+        """,
+        {"backend": backend, "project": project},
+    )
 
 
 def _want(connection: psycopg.Connection, values: dict[str, object]) -> None:
