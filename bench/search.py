@@ -42,11 +42,11 @@ def measure(ground: Ground, _rounds: int) -> Iterator[Figure]:
     """Every method over every set, then pooled."""
     found = choose_embedder(Settings())()
     if isinstance(found, EmbedderMissing):
-        yield _nothing(f"search: {found.reason}")
+        yield nothing(f"search: {found.reason}")
         return
     sets = [_keyed(read_set(folder)) for folder in folders()]
     if not sets:
-        yield _nothing("search: shared/data/search is not here")
+        yield nothing("search: shared/data/search is not here")
         return
     embedder = KeptVectors(found, KEPT)
     ledger = ground.ledger
@@ -230,6 +230,7 @@ def _quick(of: SearchSet) -> SearchSet:
     return SearchSet(of.name, documents, queries, of.grades)
 
 
-def _nothing(why: str) -> Figure:
+def nothing(why: str) -> Figure:
+    """A line that says why there is no figure."""
     nothing = float("nan")
     return Figure(why, nothing, nothing, nothing, "", "", "")

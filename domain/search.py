@@ -17,7 +17,7 @@ MAX_TERMS = 64
 MAX_HITS = 50
 DEPTH = 100
 """Chunks that each ranked list has before they are fused."""
-MAX_ALSO = 3
+MAX_ALSO = 2
 """Further passages of a source that are shown below its best one."""
 MAX_PROJECTS = 1_000
 """That are searched together."""

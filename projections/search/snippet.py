@@ -2,8 +2,8 @@
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 import msgspec
@@ -38,7 +38,9 @@ def snippet(body: str, query: str) -> Snippet:
         body: Of a chunk; what is longer than `MAX_BODY_CHARACTERS` is not looked at.
         query: As it was asked.
     """
-    text = unicodedata.normalize("NFC", body[:MAX_BODY_CHARACTERS])
+    text = body[:MAX_BODY_CHARACTERS]
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
     words = _words(text, query_terms(query))
     first, behind = _window(words)
     shown = _CUT if first else ""
@@ -53,24 +55,32 @@ def snippet(body: str, query: str) -> Snippet:
 
 class _Word(NamedTuple):
     text: str
-    marks: list[tuple[int, int]]
-    terms: set[int]
+    marks: Sequence[tuple[int, int]]
+    terms: AbstractSet[int]
+
+
+_NO_TERMS: frozenset[int] = frozenset()
 
 
 def _words(text: str, terms: list[int]) -> list[_Word]:
     """What stands between blank space, with the places in it that fit."""
     found = []
-    ahead = iter([*places(text, terms), (len(text), len(text), frozenset[int]())])
+    ahead = iter([*places(text, terms), (len(text), len(text), _NO_TERMS)])
     start, stop, met = next(ahead)
     for one in _WORD.finditer(text):
-        word = _Word(one[0], [], set())
-        while start < one.end():
-            if stop - one.start() < MAX_WORD_CHARACTERS:
-                word.marks.append((start - one.start(), stop - one.start()))
-                word.terms.update(met)
-            start, stop, met = next(ahead)
-        if len(one[0]) > MAX_WORD_CHARACTERS:
-            word = word._replace(text=one[0][: MAX_WORD_CHARACTERS - 1] + _CUT)
+        said, begins, ends = one[0], one.start(), one.end()
+        word = _Word(said, (), _NO_TERMS)
+        if start < ends:
+            marks: list[tuple[int, int]] = []
+            seen: set[int] = set()
+            while start < ends:
+                if stop - begins < MAX_WORD_CHARACTERS:
+                    marks.append((start - begins, stop - begins))
+                    seen.update(met)
+                start, stop, met = next(ahead)
+            word = _Word(said, marks, seen)
+        if len(said) > MAX_WORD_CHARACTERS:
+            word = word._replace(text=said[: MAX_WORD_CHARACTERS - 1] + _CUT)
         found.append(word)
     return found
 
@@ -78,17 +88,23 @@ def _words(text: str, terms: list[int]) -> list[_Word]:
 def _window(words: Sequence[_Word]) -> tuple[int, int]:
     """The first word that is shown, and the one behind the last."""
     best, first, behind = (0, 0), 0, 0
-    here: Counter[int] = Counter()
-    begin = size = 0
+    here: dict[int, int] = {}
+    begin = size = total = 0
     for index, word in enumerate(words):
         size += len(word.text) + 1
-        here.update(word.terms)
+        for term in word.terms:
+            here[term] = here.get(term, 0) + 1
+        total += len(word.terms)
         while size > MAX_CHARACTERS:
             size -= len(words[begin].text) + 1
-            here.subtract(words[begin].terms)
+            for term in words[begin].terms:
+                here[term] -= 1
+                if not here[term]:
+                    del here[term]
+            total -= len(words[begin].terms)
             begin += 1
-        worth = (len(+here), here.total())
-        if worth > best:
+        # A word without a term makes nothing better.
+        if word.terms and (worth := (len(here), total)) > best:
             best, first, behind = worth, begin, index + 1
     while first < behind and not words[first].terms:
         first += 1

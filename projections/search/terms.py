@@ -126,11 +126,13 @@ def places(text: str, terms: Collection[int]) -> Iterator[tuple[int, int, frozen
     """
     wanted = frozenset(terms)
     for run in _JOINED_IN_TEXT.finditer(text):
-        word = run[0].translate(_JOINS)
+        word = run[0] if run[0].isascii() else run[0].translate(_JOINS)
         found = _word(word) if len(word) <= LONGEST_JOINED else ()
         if found and found[0] in wanted:
             yield run.start(), run.end(), wanted.intersection(found)
             continue
+        if word.isalnum() and wanted.isdisjoint(found):
+            continue  # it is its only part
         for part in _PART.finditer(run[0]):
             found = _word(part[0]) if len(part[0]) <= LONGEST_PART else ()
             if met := wanted.intersection(found):
