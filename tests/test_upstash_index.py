@@ -175,7 +175,8 @@ def test_ids_are_short_ascii_and_unlike_others(upstash: UpstashDouble, source: s
 
 
 @pytest.mark.parametrize(
-    "id_", ["a", "a#v1", "a#v01#0000", "a#v1#00000", "a#v1#1", "a#v1#0000#", "a~#v1#0000"]
+    "id_",
+    ["a", "a#v1", "a#v01#0000", "a#v1#00000", "a#v1#1", "a#v1#0000#", "a~#v1#0000", "b#v1#0000"],
 )
 def test_what_others_put_there_is_passed_over(upstash: UpstashDouble, id_: str) -> None:
     theirs = upstash.indexes["hybrid-embedding"]
@@ -186,6 +187,14 @@ def test_what_others_put_there_is_passed_over(upstash: UpstashDouble, id_: str) 
         assert ask(index, "upload") == []
         assert list(index.inventory("alpha")) == []
     assert theirs.ids(NAMESPACE) == [id_]
+
+
+def test_only_what_is_of_a_source_is_removed_with_it(upstash: UpstashDouble) -> None:
+    other = '{"result": {"nextCursor": "", "vectors": [{"id": "artifact/PRD/other#v1#0000"}]}}'
+    with index_of(upstash, "hosted") as index:
+        upstash.faults = [Fault(status=200, page=other)]  # a service that forgets the prefix
+        index.remove("alpha", PLAN)
+    assert upstash.operations() == ["range"]
 
 
 def test_a_version_takes_the_place_of_older_ones(upstash: UpstashDouble) -> None:
@@ -250,6 +259,9 @@ def test_a_project_goes_as_a_whole_and_no_other(upstash: UpstashDouble) -> None:
         assert list(index.inventory("alpha")) == []
         assert list(index.inventory("alphabet")) == [(PLAN, 1, 1)]
         index.remove_project("alpha")  # nothing to do is done
+        upstash.faults = [Fault(status=503, error="busy", operation="delete-namespace")]
+        with pytest.raises(RemoteFault, match="503, busy"):
+            index.remove_project("alpha")
         upstash.faults = [Fault(status=400, error="no", operation="delete-namespace")]
         with pytest.raises(RemoteFault, match="400, no"):
             index.remove_project("alphabet")
@@ -396,7 +408,7 @@ def test_closing_ends_what_still_runs(upstash: UpstashDouble) -> None:
         asking = pool.submit(index.pending)
         assert upstash.asked.wait(10)
         index.close()
-        with pytest.raises(RemoteFault):
+        with pytest.raises(RemoteFault, match="closed meanwhile"):
             asking.result(10)
     index.close()
     with pytest.raises(RemoteFault, match="closed"):

@@ -268,6 +268,10 @@ def test_7_odd_ids_and_empty_deletions_are_sent(upstash: UpstashDouble) -> None:
         (lambda index: index.delete(namespace=SPACE), {}),
         (lambda index: index.delete([0.5], namespace=SPACE), {"ids": [0.5]}),  # type: ignore[list-item]
         (lambda index: index.delete(filter="a = 1", namespace=SPACE), {"filter": "a = 1"}),
+        (
+            lambda index: index.delete(["a"], filter="b = 1", namespace=SPACE),
+            {"ids": ["a"], "filter": "b = 1"},
+        ),
     ]
     for call, payload in odd:
         with suppress(UpstashError):  # the service takes it or not; it was sent
