@@ -105,9 +105,14 @@ def stamp_file(lock: str, venv: str = VENV) -> str:
 
 def installed(lock: str, wanted: str, venv: str = VENV) -> bool:
     """Whether this lock was installed completely, for this key."""
+    return says(stamp_file(lock, venv), wanted)
+
+
+def says(stamp: str, wanted: str) -> bool:
+    """Whether a stamp is there, with this key."""
     try:
-        with open(stamp_file(lock, venv)) as stamp:
-            return stamp.read() == wanted
+        with open(stamp) as opened:
+            return opened.read() == wanted
     except OSError:
         return False
 
@@ -142,14 +147,13 @@ def ensure_meaning() -> None:
     """Install what searching by meaning needs, if that can be had; tried once for each state of the locks."""
     stamp = os.path.join(VENV, "tried-search-by-meaning")
     wanted = key(["requirements.txt", *(lock for lock, _ in MEANING)])
-    try:
-        with open(stamp) as tried:
-            if tried.read() == wanted:
-                return
-    except OSError:
-        pass
+    if says(stamp, wanted) or not os.access(VENV, os.W_OK):  # somebody else's, or read-only
+        return
     with open(os.path.realpath(__file__), "rb") as gate:
         wait_for_others(gate)
+        if says(stamp, wanted):  # that is what they did
+            return
+        os.set_inheritable(gate.fileno(), True)
         for lock, options in MEANING:
             say("Installing %s (this happens once)." % lock)
             if not pip_installs(lock, options):
@@ -224,14 +228,17 @@ def pip_installs(lock: str, options: list[str]) -> bool:
 
     command = [*pip_command(lock, options), "--retries", "1"]
     try:
-        return (
-            subprocess.run(
-                command, capture_output=True, timeout=EXTRA_SECONDS, check=False
-            ).returncode
-            == 0
+        tried = subprocess.run(
+            command,
+            env=dict(os.environ, PIP_USER="0"),
+            capture_output=True,
+            timeout=EXTRA_SECONDS,
+            check=False,
+            close_fds=False,  # it holds the door
         )
     except subprocess.TimeoutExpired:
         return False
+    return tried.returncode == 0
 
 
 def pip_command(lock: str, more: list[str]) -> list[str]:

