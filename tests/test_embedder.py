@@ -78,6 +78,7 @@ def test_a_model_that_breaks_is_said_to_be_missing(model: MiniLM) -> None:
     with pytest.raises(Unavailable) as caught:
         MiniLM(Broken(), model._vocabulary).embed(["a"])
     assert caught.value.code == "embedder-missing"
+    assert caught.value.detail == "The model stopped working (RuntimeError): restart the service."
 
 
 def package_of(folder: Path, name: str, content: bytes) -> object:

