@@ -108,6 +108,17 @@ def test_a_model_with_another_byte_is_not_used(
     assert caught.value.code == "embedder-missing"
 
 
+@pytest.mark.usefixtures("model")
+def test_a_package_with_another_file_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = vocabulary._of_package().read_bytes()
+    made = package_of(tmp_path, "tokenizer.json", raw + b"\n")
+    monkeypatch.setattr(metadata, "distribution", lambda _: made)
+    with pytest.raises(vocabulary.VocabularyMissing, match="not the one that this was made for"):
+        read_vocabulary(None)
+
+
 def test_a_package_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(name: str) -> None:
         raise metadata.PackageNotFoundError(name)

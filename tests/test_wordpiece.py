@@ -2,7 +2,7 @@
 
 import pytest
 
-from projections.search.wordpiece import MAX_TOKENS, tokens
+from projections.search.wordpiece import MAX_CHARACTERS, MAX_TOKENS, tokens
 
 SMALL = {
     piece: number
@@ -31,6 +31,12 @@ def test_a_word_that_cannot_be_cut_is_unknown_as_a_whole() -> None:
     assert tokens("un" * 60, SMALL) == [1, 0, 2]
 
 
+def test_a_word_of_more_than_a_hundred_characters_is_unknown() -> None:
+    hundred = "un" + "aff" * 2 + "able" * 23
+    assert tokens(hundred, SMALL) == [1, 3, *[4] * 2, *[5] * 23, 2]
+    assert tokens("un" + "aff" + "able" * 24, SMALL) == [1, 0, 2]
+
+
 def test_control_characters_are_nothing_and_spaces_of_any_kind_separate() -> None:
     assert tokens("u\0n\u200b un\u00a0able\tun", SMALL) == [1, 3, 3, 6, 3, 2]
 
@@ -44,12 +50,13 @@ def test_a_long_text_is_cut_off() -> None:
     found = tokens("able " * 10_000, SMALL)
     assert len(found) == MAX_TOKENS
     assert found[-1] == 2
+    assert tokens(" " * MAX_CHARACTERS + "able", SMALL) == [1, 2]
     assert tokens("able " * 10, SMALL, longest=4) == [1, 6, 6, 2]
 
 
 def test_a_character_that_this_python_does_not_know_belongs_to_its_word() -> None:
     """Else the vectors of a text with a new emoji would change with the next Python."""
-    assert tokens("un\U000e0fffun able", SMALL) == [1, 0, 6, 2]
+    assert tokens("un\U000e0fffaffable able", SMALL) == [1, 0, 6, 2]
 
 
 def test_greek_is_lowered_letter_by_letter() -> None:
