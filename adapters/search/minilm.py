@@ -1,7 +1,7 @@
 """all-MiniLM-L6-v2, in the int8 form that a package carries, run by ONNX Runtime on the processor.
 
-Vectors are the mean over the tokens, of length 1 (Reimers and Gurevych, Sentence-BERT,
-2019, section 3). The model file is the one that was measured, byte for byte, or it is not used.
+Vectors are the mean over the tokens, of length 1 (Reimers and Gurevych, Sentence-BERT, 2019, section 3). The
+model file is the one that was measured, byte for byte, or it is not used.
 """
 
 import hashlib
@@ -48,10 +48,10 @@ class MiniLM:
         self._vocabulary = vocabulary
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """A vector of length 1 for each text, in their order; of a text it is the same in whatever company.
+        """A vector of length 1 for each text, in their order.
 
-        One at a time: in batches of 16, passages took a third more of the processor and four times the memory, and
-        as int8 is scaled by the largest number of a batch, each vector would hang on its neighbours.
+        One at a time: batches of 16 passages gave the same vectors for a fifth more of the processor, and took 800 MB
+        of memory where one takes 300.
 
         Raises:
             Unavailable: `embedder-missing`.
