@@ -17,6 +17,7 @@ from domain.log import STAGED_ABOVE_BYTES
 MAX_SECRET_FILE_BYTES = 8_192
 CHECKOUT = Path(__file__).parent.parent
 """The folder of this program; a checkout has `run.py` in it, an installed package has not."""
+_PORT = "(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 
 
 class VectorIndex(msgspec.Struct, frozen=True):
@@ -98,7 +99,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         Annotated[
             str,
             msgspec.Meta(
-                pattern=r"^https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?\Z"
+                pattern=r"^https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)"
+                rf"(:{_PORT})?(/[A-Za-z0-9._~/-]*)?\Z"
             ),
         ]
         | None

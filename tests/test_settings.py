@@ -137,11 +137,27 @@ def test_one_of_them_without_the_other_is_refused(given: str, missing: str) -> N
 
 @pytest.mark.parametrize(
     "url",
-    ["name.upstash.io", "ftp://a.example", "https://a.example/?all", "https://a b", "https://"],
+    [
+        "name.upstash.io",
+        "ftp://a.example",
+        "https://a.example/?all",
+        "https://a b",
+        "https://",
+        "https://a.example:65536",
+        "https://a.example:99999",
+    ],
 )
 def test_the_address_of_an_index_is_one(url: str) -> None:
     said = refused({"UPSTASH_VECTOR_REST_URL": url})
     assert said.startswith("The setting UPSTASH_VECTOR_REST_URL is wrong")
+
+
+@pytest.mark.parametrize(
+    "port", ["", ":1", ":8080", ":59999", ":64999", ":65499", ":65529", ":65535"]
+)
+def test_an_index_may_be_at_any_port(port: str) -> None:
+    url = f"https://a.example{port}"
+    assert read_settings({"UPSTASH_VECTOR_REST_URL": url}).upstash_vector_rest_url == url
 
 
 def test_every_setting_is_documented() -> None:

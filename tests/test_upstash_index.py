@@ -386,6 +386,37 @@ def test_an_answer_of_another_form_is_no_answer(upstash: UpstashDouble) -> None:
                 ask(index, "upload")
 
 
+INFO = (
+    '{"result": {"vectorCount": 0, "pendingVectorCount": "many", "indexSize": 0, "dimension": 384, '
+    '"similarityFunction": "COSINE", "namespaces": {}, "sparseIndex": {"embeddingModel": ""}, '
+    '"denseIndex": {"dimension": 384, "similarityFunction": 7, "embeddingModel": ""}}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("page", "what"),
+    [
+        (INFO, UpstashIndex.info),
+        (INFO, UpstashIndex.pending),
+        (
+            '{"result": {"nextCursor": "", "vectors": [{"id": 5}]}}',
+            lambda index: index.remove("alpha", PLAN),
+        ),
+        (
+            '{"result": {"nextCursor": "", "vectors": [{"id": "a#v1#0000", "metadata": [1]}]}}',
+            lambda index: list(index.inventory("alpha")),
+        ),
+    ],
+)
+def test_no_part_of_an_answer_is_taken_for_what_it_is_not(
+    upstash: UpstashDouble, page: str, what: Callable[[UpstashIndex], object]
+) -> None:
+    with index_of(upstash, "hosted") as index:
+        upstash.faults = [Fault(status=200, page=page)]
+        with pytest.raises(RemoteFault, match="unknown form"):
+            what(index)
+
+
 def test_an_index_that_is_away_says_so_and_comes_back(upstash: UpstashDouble) -> None:
     with index_of(upstash, "hosted") as index:
         upstash.faults = [Fault()] * 3

@@ -65,6 +65,18 @@ def test_a_refusal_is_told_by_its_status(
     assert str(fault).isprintable()
 
 
+def test_a_token_that_is_said_back_is_not_told_further(upstash: UpstashDouble) -> None:
+    token = upstash.token("dense")
+    fault = fault_of(upstash, Fault(status=401, error=f"{'x' * 178} {token} is not known"))
+    assert "[token]" in fault.told
+    assert "token-of" not in f"{fault} {fault!r}"
+
+
+def test_an_answer_too_deep_to_be_read_is_none(upstash: UpstashDouble) -> None:
+    deep = Fault(status=200, page="[" * 100_000)
+    assert fault_of(upstash, deep, deep, deep).kind == "unavailable"
+
+
 @pytest.mark.parametrize(
     ("told", "retry_after", "seconds"),
     [
@@ -75,6 +87,8 @@ def test_a_refusal_is_told_by_its_status(
         ("slow down", "Tue, 01 Dec 2026 12:00:30 GMT", 30.0),
         ("slow down", "Tue, 01 Dec 2026 11:00:00 GMT", 0.0),
         ("slow down", "soon", 60.0),
+        ("slow down", "1 Jan 99999999999999999999 00:00:00 GMT", 60.0),
+        ("slow down", "1 Jan 2027 00:00:00 +99999999999999999999", 60.0),
         ("Exceeded daily limit of queries", None, 43_200.0),
         ("Exceeded Daily Limit of queries", "7", 43_200.0),
         ("Exceeded daily limit of queries", "50000", 50_000.0),

@@ -60,7 +60,7 @@ class RemoteFault(Exception):
             return min(float(text), LONGEST_SECONDS)
         try:
             then = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):  # such as a year of twenty digits
             return None
         if then.tzinfo is None:
             then = then.replace(tzinfo=UTC)

@@ -9,7 +9,9 @@ import concurrent.futures
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
+from operator import index
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -34,7 +36,7 @@ from domain.search import Mode
 from domain.search import namespace as namespace_of
 
 MAX_HITS = 100
-MAXKINDS = 50
+MAX_KINDS = 50
 MAX_PAGES = 10_000
 EMBEDDED_TOGETHER = 32
 MAX_BATCH_BYTES = MAX_BODY_BYTES - 50_000
@@ -130,7 +132,9 @@ class UpstashIndex:
 
     def pending(self) -> int:
         """How many vectors of the whole index cannot be found yet, as the service believes."""
-        return self._run(self._transport.info()).pending_vector_count
+        info = self._run(self._transport.info())
+        with _taken_apart():
+            return index(info.pending_vector_count)
 
     def replace(
         self, project: str, source: str, version: int, chunks: Sequence[RemoteChunk]
@@ -181,10 +185,11 @@ class UpstashIndex:
     def inventory(self, project: str) -> Iterator[tuple[str, int, int]]:
         """Each source and version that the index holds, and how many chunks of it; none in any order."""
         counted: Counter[tuple[str, int]] = Counter()
-        for one in self._pages(namespace_of(project), include_metadata=True):
-            place = _place(one.id, one.metadata)
-            if place is not None:
-                counted[place[:2]] += 1
+        with _taken_apart():
+            for one in self._pages(namespace_of(project), include_metadata=True):
+                place = _place(one.id, one.metadata)
+                if place is not None:
+                    counted[place[:2]] += 1
         for (source, version), count in counted.items():
             yield source, version, count
 
@@ -250,7 +255,9 @@ class UpstashIndex:
     def _known(self) -> IndexKind:
         if self._kind is None:
             info = self._run(self._transport.info())
-            self._kind = index_kind(info, self._embedder(), allow_non_hybrid=self._allow_non_hybrid)
+            embedder = self._embedder()
+            with _taken_apart():
+                self._kind = index_kind(info, embedder, allow_non_hybrid=self._allow_non_hybrid)
         return self._kind
 
     def _embedder(self) -> Embedder | EmbedderMissing:
@@ -291,10 +298,11 @@ class UpstashIndex:
     def _held(self, namespace: str, source: str) -> list[tuple[str, int, int]]:
         """Id, version and ordinal of each chunk of a source."""
         name, held = source_name(source), []
-        for one in self._pages(namespace, prefix=source_prefix(source)):
-            place = parse_chunk_id(one.id)
-            if place is not None and place.name == name:
-                held.append((one.id, place.version, place.ordinal))
+        with _taken_apart():
+            for one in self._pages(namespace, prefix=source_prefix(source)):
+                place = parse_chunk_id(one.id)
+                if place is not None and place.name == name:
+                    held.append((one.id, place.version, place.ordinal))
         return held
 
     def _pages(
@@ -333,10 +341,16 @@ class UpstashIndex:
 
 
 async def _read(call: Awaitable[_Result]) -> _Result:
-    try:
+    with _taken_apart():
         return await call
+
+
+@contextmanager
+def _taken_apart() -> Iterator[None]:
+    """The SDK takes answers apart without looking at them, and calls anything text or a number."""
+    try:
+        yield
     except (KeyError, TypeError, AttributeError) as error:
-        # The SDK takes answers apart without looking at them.
         raise RemoteFault("unavailable", "an answer of an unknown form") from error
 
 
@@ -357,10 +371,10 @@ def _batches(vectors: Iterator[_Vector]) -> Iterator[list[_Vector]]:
 
 def _filter(kinds: Sequence[str]) -> str:
     """Kinds are names of ours: the filter language has no escape, so that nothing else may get into it."""
-    if len(kinds) > MAXKINDS or not all(KIND.fullmatch(one) for one in kinds):
+    if len(kinds) > MAX_KINDS or not all(KIND.fullmatch(one) for one in kinds):
         raise Invalid(
             "validation-failed",
-            f"Kinds are up to {MAXKINDS} names of A-Z, 0-9 and _ such as PRD.",
+            f"Kinds are up to {MAX_KINDS} names of A-Z, 0-9 and _ such as PRD.",
             pointer="/kind",
         )
     return f"artifactKind IN ({', '.join(repr(one) for one in kinds)})" if kinds else ""

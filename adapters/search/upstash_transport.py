@@ -75,6 +75,7 @@ class UpstashTransport(AsyncIndex):
     ) -> None:
         # The parent's constructor would make a client that nothing closes.
         self._url = url.rstrip("/")
+        self._token = token
         self._headers = {
             "Authorization": f"Bearer {token}",
             "Content-Type": "application/json",
@@ -139,7 +140,9 @@ class UpstashTransport(AsyncIndex):
                     raw += piece
                     if len(raw) > MAX_ANSWER_BYTES:
                         raise RemoteFault("unavailable", f"more than {MAX_ANSWER_BYTES} bytes")
-                return _result(response.status_code, response.headers, bytes(raw))
+                return _result(
+                    response.status_code, response.headers, bytes(raw), secret=self._token
+                )
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
             raise Malformed(
                 "invalid-parameter",
@@ -168,15 +171,16 @@ def _encoded(payload: object) -> bytes:
     return body
 
 
-def _result(status: int, headers: Mapping[str, str], raw: bytes) -> Any:
+def _result(status: int, headers: Mapping[str, str], raw: bytes, *, secret: str) -> Any:
     try:
         answer = msgspec.json.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         answer = None
     error = answer.get("error") if isinstance(answer, dict) else None
     if status == 200 and isinstance(answer, dict) and error is None and "result" in answer:
         return answer["result"]
     told = f"status {status}" if error is None else f"status {status}, {error}"
+    told = told.replace(secret, "[token]")  # what is told gets into logs and answers
     raise RemoteFault(
         _kind(status, by_service=error is not None),
         told,
