@@ -3,7 +3,7 @@
 import gzip
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx2
 import pytest
@@ -150,6 +150,12 @@ def test_a_witness_that_is_silent_is_left_after_some_time(witness: WitnessDouble
 def test_an_answer_that_drips_is_left_after_some_time() -> None:
     """Each byte comes in time, and all of them never."""
     seconds = iter(range(0, 1_000, 5))
+    looked = threading.Semaphore(0)
+
+    def five_seconds_later() -> float:
+        looked.release()
+        return float(next(seconds))
+
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def drip() -> None:
@@ -157,20 +163,18 @@ def test_an_answer_that_drips_is_left_after_some_time() -> None:
             with connection:
                 connection.recv(65_536)
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n")
-                left.wait(0)
-                try:
-                    while not left.is_set():
+                while looked.acquire(timeout=10):  # the next byte, when the last one was read
+                    try:
                         connection.sendall(b"x")
-                except OSError:
-                    pass
+                    except OSError:
+                        return
 
-        left = threading.Event()
         thread = threading.Thread(target=drip)
         thread.start()
-        ticks: Callable[[], float] = lambda: float(next(seconds))  # noqa: E731 -- five seconds a look
-        with WitnessClient(monotonic=ticks) as client:
+        with WitnessClient(monotonic=five_seconds_later) as client:
             url = f"http://127.0.0.1:{listening.getsockname()[1]}"
             answer = client.add_checkpoint(url, FIRST)
-        left.set()
+        for _ in range(1_000):
+            looked.release()  # so that it notices that nobody reads any more
         thread.join(10)
     assert answer == Unanswered("it does not answer in time", away=True)
