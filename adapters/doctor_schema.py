@@ -20,11 +20,13 @@ LEDGER_WIDE = frozenset(
         "log_key",
         "schema_migration",
         "seal_key",
+        "sign_in_link",
         "search_job",
         "token",
         "token_exchange",
         "trusted_issuer",
         "used_identity",
+        "web_session",
     }
 )
 """Tables of which a ledger has one, not one for each project."""

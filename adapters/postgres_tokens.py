@@ -35,8 +35,9 @@ LAST_USED_EVERY = "1 minute"
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SPELLING = re.compile(rf"{PREFIX}([0-9A-Za-z]{{{RANDOM_CHARACTERS}}})([0-9A-Za-z]{{6}})")
-_COLUMNS = """token_id, name, last_four, scopes, projects, created_at, expires_at, revoked_at,
-  last_used_at, identity"""
+TOKEN_COLUMNS = """token.token_id, name, last_four, scopes, projects, created_at, token.expires_at,
+  revoked_at, last_used_at, identity"""  # noqa: S105 -- column names
+"""What `read_token` reads."""
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -145,7 +146,7 @@ class PostgresTokens:
         now = self._now()
         with self._pool.connection() as connection:
             row = connection.execute(
-                f"SELECT {_COLUMNS} FROM token WHERE token_sha256 = %s", (_sha256(secret),)
+                f"SELECT {TOKEN_COLUMNS} FROM token WHERE token_sha256 = %s", (_sha256(secret),)
             ).fetchone()
             if row is not None and row[7] is None and (row[6] is None or row[6] > now):
                 connection.execute(
@@ -160,19 +161,19 @@ class PostgresTokens:
             raise _unknown()
         if row[6] is not None and row[6] <= now:
             raise Unauthenticated("token-expired", "This token has expired: make a new one.")
-        return _token(row)
+        return read_token(row)
 
     def list(self, *, after: str = "", limit: int = MAX_PAGE) -> list[Token]:
         """The tokens after an id, in the order of ids."""
         with self._pool.connection() as connection:
             rows = connection.execute(
                 f"""
-                SELECT {_COLUMNS} FROM token WHERE token_id::text > %s
+                SELECT {TOKEN_COLUMNS} FROM token WHERE token_id::text > %s
                 ORDER BY token_id::text LIMIT %s
                 """,
                 (after, min(limit, MAX_PAGE)),
             ).fetchall()
-        return [_token(row) for row in rows]
+        return [read_token(row) for row in rows]
 
     def revoke(self, token_id: str) -> None:
         """End a token now; ending it again changes nothing.
@@ -209,7 +210,7 @@ def insert_token(
         f"""
         INSERT INTO token (token_id, token_sha256, name, last_four, scopes, projects,
           created_at, expires_at, identity)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING {_COLUMNS}
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING {TOKEN_COLUMNS}
         """,
         (
             token_id,
@@ -224,7 +225,7 @@ def insert_token(
         ),
     ).fetchone()
     assert row is not None
-    return _token(row)
+    return read_token(row)
 
 
 def make_secret(random_bytes: Callable[[int], bytes]) -> str:
@@ -295,7 +296,8 @@ def _check(
         )  # fmt: skip
 
 
-def _token(row: TupleRow) -> Token:
+def read_token(row: TupleRow) -> Token:
+    """A token of its row."""
     token_id, name, last_four, scopes, projects, created, expires, revoked, used, identity = row
     return Token(
         str(token_id),

@@ -28,6 +28,7 @@ from adapters.postgres_keys import register_key
 from adapters.postgres_ledger_row import fix_host
 from adapters.postgres_log import PostgresLog
 from adapters.postgres_seals import PostgresSeals, open_seal_log
+from adapters.postgres_sessions import PostgresSessions
 from adapters.postgres_tokens import PostgresTokens
 from adapters.postgres_trusted_issuers import PostgresTrustedIssuers
 from adapters.postgres_uploads import PostgresUploads
@@ -41,6 +42,7 @@ from app.checkpoint_follower import CheckpointFollower
 from app.checkpoints import Checkpoints
 from app.erasures import Erasures
 from app.exports import Exports
+from app.guests import guest_token
 from app.identity_exchange import IdentityExchange
 from app.keys.public_keys import write_public_files
 from app.keys.signing_key import Signers, open_seal_signer, open_signer
@@ -288,6 +290,8 @@ def open_ledger(
             witnesses=Witnesses(cosigned, policy),
             erasures=Erasures(log, PostgresErasures(pool, outside), ids, time.monotonic),
             tokens=PostgresTokens(pool, random_bytes=random_bytes, now=clock),
+            sessions=PostgresSessions(pool, random_bytes=random_bytes, now=clock),
+            guest=guest_token(settings.deedbook_guest_projects),
             jobs=IdentityExchange(
                 PostgresTrustedIssuers(pool, random_bytes=random_bytes, now=clock),
                 IssuerKeys(),

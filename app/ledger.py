@@ -14,7 +14,8 @@ from adapters.commit_signal import CommitSignal
 from adapters.postgres_blobs import PostgresBlobs
 from adapters.postgres_drafts import PostgresDrafts
 from adapters.postgres_events import PostgresEvents
-from adapters.postgres_tokens import PostgresTokens
+from adapters.postgres_sessions import PostgresSessions
+from adapters.postgres_tokens import PostgresTokens, Token
 from adapters.postgres_uploads import PostgresUploads
 from adapters.postgres_views import PostgresViews
 from adapters.schema_state import SchemaState
@@ -99,6 +100,7 @@ class Ledger:
     """One ledger, open: its log, its views and its exports.
 
     Args:
+        guest: What whoever has not signed in may read; None: nothing.
         identities: Checks certificates of attestations; None: the operator gave no trusted root.
         new_id: Gives a random UUID; the only randomness here.
         monotonic: Gives seconds for deadlines.
@@ -121,6 +123,8 @@ class Ledger:
         witnesses: Witnesses,
         erasures: Erasures,
         tokens: PostgresTokens,
+        sessions: PostgresSessions,
+        guest: Token | None,
         jobs: IdentityExchange,
         schema: SchemaState,
         signal: CommitSignal,
@@ -142,6 +146,8 @@ class Ledger:
         self.witnesses = witnesses
         self.erasures = erasures
         self.tokens = tokens
+        self.sessions = sessions
+        self.guest = guest
         self.jobs = jobs
         self.schema = schema
         self.signal = signal

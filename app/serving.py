@@ -12,7 +12,7 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.http.application import create_application
+from app.application import create_application
 from app.ledger import Ledger
 from app.remote.connection import address_to_connect
 from app.settings import Settings

@@ -50,6 +50,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
             attestations are checked; unset: no certificate is.
         deedbook_listen: Address to serve on.
         deedbook_port: Port to serve on; 0: any free one.
+        deedbook_guest_projects: Projects that may be read, in the browser and over HTTP, without signing in;
+            commas between them; unset: none.
         deedbook_access_log: Write a line for every request, on standard error.
         deedbook_repository: The git repository that `up` imports at the first start; unset: the one
             in which this program stands.
@@ -89,6 +91,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     deedbook_sigstore_trusted_root: str | None = None
     deedbook_listen: str = "127.0.0.1"
     deedbook_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8000
+    deedbook_guest_projects: str | None = None
     deedbook_access_log: bool = False
     deedbook_repository: str | None = None
     blob_read_write_token: str | None = None

@@ -9,9 +9,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from adapters.data_folder import FolderLock, make_data_folder
+from adapters.postgres_sessions import LINK_MINUTES
 from app.bootstrap import open_ledger, own_database, ready_database
 from app.ending import until_told
 from app.first_import import fill, open_project
+from app.http.visitor import sign_in_path
 from app.ledger import Ledger
 from app.remote.connection import Connection, connection_file, read_connection, write_connection
 from app.serving import listen, serve_ledger, url_of
@@ -116,9 +118,13 @@ def _welcome(ledger: Ledger, connection: Connection, folder: Path, *, show_token
     command = _command(folder)
     events = "1 event" if size == 1 else f"{size:,} events"
     token = f"{connection.token} (kept in {kept})" if show_token else f"kept in {kept}"
+    assert connection.token is not None
+    secret, _ = ledger.sessions.make_link(ledger.tokens.find(connection.token))
     return f"""
 Deedbook is ready at {connection.url} (Ctrl-C stops it).
 
+  look     {connection.url}{sign_in_path(secret)}
+           (signs your browser in, once, within {LINK_MINUTES} minutes)
   API      {connection.url}/v1
   OpenAPI  {connection.url}/openapi.json
   project  {connection.project}, {events}

@@ -10,8 +10,8 @@ import msgspec
 import psycopg
 import uvicorn
 
+from app.application import create_application
 from app.bootstrap import open_ledger
-from app.http.application import create_application
 from app.ledger import Ledger
 from app.settings import Settings
 from tests.note_samples import published_signer

@@ -26,6 +26,8 @@ LEDGER_WIDE = {
     "token_exchange",
     "trusted_issuer",
     "used_identity",
+    "web_session",
+    "sign_in_link",
 }
 
 

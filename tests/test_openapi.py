@@ -9,8 +9,8 @@ import httpx2
 import pytest
 from openapi_spec_validator import validate
 
+from app.application import TOPICS
 from app.http import openapi, problems
-from app.http.application import TOPICS
 from app.http.endpoint import Endpoint
 from domain import errors
 from tests.serving import Served

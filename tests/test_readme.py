@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from app.application import TOPICS
 from app.cli.root import COMMANDS
-from app.http.application import TOPICS
 from app.http.endpoint import Endpoint
 from app.http.openapi import STATUSES
 from app.http.problems import STATUS_OF_CODE

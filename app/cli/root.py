@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "secrets": ("secrets", "Look for secrets in files or in a git history."),
     "ci": ("ci", "Record a job of GitHub Actions, and show it on its pull request."),
     "token": ("tokens", "Make, list and revoke API tokens."),
+    "sign-in-link": ("sign_in_link", "Print a link that signs a browser in, once."),
     "completion": ("completion", "Print the completion script of a shell."),
 }
 """Name → file in this folder, and the line for --help: so that --help imports nothing."""

@@ -19,6 +19,7 @@ from adapters.postgres_tokens import Token
 from app.http.call import Call, decode_query
 from app.http.endpoint import Endpoint
 from app.http.problems import internal, problem_response
+from app.http.visitor import session_secret, visitor
 from app.ledger import Ledger
 from domain import canonical
 from domain.errors import (
@@ -35,6 +36,8 @@ Result = TypeVar("Result")
 
 OPEN = "open"
 """The scope of endpoints that need no token."""
+READING = frozenset({"GET", "HEAD"})
+"""Methods for which a browser's cookie is enough."""
 CHUNK_SECONDS = 30.0
 """A sender that sends nothing for so long is given up."""
 READ_FIRST_BYTES = 1024 * 1024
@@ -100,7 +103,7 @@ class Gate:
         return endpoint
 
     async def _call(self, endpoint: Endpoint[Any, Any], request: Request) -> Response:
-        if endpoint.scope != OPEN:
+        if endpoint.scope != OPEN and not self._is_visitor(request):
             _secret(request)
         media_type = negotiate(request.headers.get("accept"), endpoint.media_types)
         decode = _decoder(endpoint, request.headers)
@@ -179,13 +182,28 @@ class Gate:
     def _authenticate(self, endpoint: Endpoint[Any, Any], request: Request) -> Token | None:
         if endpoint.scope == OPEN:
             return None
-        token = self._ledger.tokens.find(_secret(request))
+        token = self._token(request)
         if endpoint.scope is not None:
             token.check_scope(endpoint.scope)
         project = request.path_params.get("project")
         if project is not None:
             token.check_project(project)
         return token
+
+    def _is_visitor(self, request: Request) -> bool:
+        """Whether a browser reads what a page shows: who is signed in, or a guest."""
+        return (
+            request.method in READING
+            and "authorization" not in request.headers
+            and (session_secret(request) is not None or self._ledger.guest is not None)
+        )
+
+    def _token(self, request: Request) -> Token:
+        if self._is_visitor(request):
+            _, token = visitor(self._ledger, request)
+            if token is not None:
+                return token
+        return self._ledger.tokens.find(_secret(request))
 
 
 def _secret(request: Request) -> str:

@@ -244,6 +244,8 @@ STATUSES: Mapping[str, int] = {
     "unauthenticated": 401,
     "bad-signature": 401,
     "token-expired": 401,
+    "session-ended": 401,
+    "sign-in-link-invalid": 401,
     "oidc-token-refused": 401,
     "oidc-token-used": 401,
     "insufficient-scope": 403,

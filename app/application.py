@@ -1,4 +1,4 @@
-"""The whole HTTP application: every endpoint, the document about them, and the layer around them."""
+"""The whole HTTP application: every endpoint and page, the document about them, the layer around them."""
 
 from itertools import groupby
 
@@ -31,6 +31,7 @@ from app.http import (
     seal_log,
     seals,
     search,
+    sign_in_links,
     tokens,
 )
 from app.http.edge import Edge
@@ -38,6 +39,11 @@ from app.http.endpoint import Endpoints
 from app.http.gate import Gate, request_id
 from app.http.problems import problem_response
 from app.ledger import Ledger
+from app.web import overview, sign_in
+from app.web import projects as project_list
+from app.web.page import Pages
+from app.web.page_gate import PageGate
+from app.web.static_files import read_static
 from domain.errors import NotFound
 
 TOPICS: tuple[Endpoints, ...] = (
@@ -57,10 +63,12 @@ TOPICS: tuple[Endpoints, ...] = (
     seal_log.endpoints,
     imports.endpoints,
     tokens.endpoints,
+    sign_in_links.endpoints,
     identity.endpoints,
     health.endpoints,
     metrics.endpoints,
 )
+PAGES: tuple[Pages, ...] = (project_list.pages, sign_in.pages, overview.pages)
 THREADS = 96
 """Use cases at once: appends wait here for their group's commit."""
 
@@ -75,6 +83,14 @@ def create_application(ledger: Ledger) -> Starlette:
         Route(path, Gate(ledger, list(group), threads))
         for path, group in groupby(declared, key=lambda endpoint: endpoint.path)
     ]
+
+    shown = [page for topic in PAGES for page in topic.all]
+    shown.sort(key=lambda page: (page.path.count("{"), page.path))
+    routes += [
+        Route(path, PageGate(ledger, list(group), threads))
+        for path, group in groupby(shown, key=lambda page: page.path)
+    ]
+    routes.append(Route("/static/{name}", read_static))
 
     async def read_document(_request: Request) -> Response:
         return Response(document, media_type="application/json")
