@@ -5,7 +5,7 @@ from itertools import groupby
 import msgspec
 from starlette.responses import Response
 
-from adapters.postgres_views import MAX_PAGE, TrailFilter
+from adapters.postgres_views import TrailFilter
 from app.web.page import Pages, Visit
 from app.web.place import stand
 from app.web.site import shown
@@ -13,6 +13,8 @@ from app.web.site import shown
 pages = Pages()
 
 LATEST_EVENTS = 8
+ARTIFACTS = 200
+"""On one page."""
 
 
 class OverviewQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,7 +32,7 @@ def show_project(visit: Visit[OverviewQuery]) -> Response:
     place = stand(visit, query.at)
     views = visit.ledger.views
     found = views.artifacts(
-        visit.project, place.position, after=(query.after_kind, query.after_key), limit=MAX_PAGE
+        visit.project, place.position, after=(query.after_kind, query.after_key), limit=ARTIFACTS
     )
     latest = views.trail(
         visit.project,
@@ -46,7 +48,7 @@ def show_project(visit: Visit[OverviewQuery]) -> Response:
         place=place,
         here="artifacts",
         groups=[(kind, list(each)) for kind, each in groupby(found, key=lambda one: one.kind)],
-        following=found[-1] if len(found) == MAX_PAGE else None,
+        following=found[-1] if len(found) == ARTIFACTS else None,
         latest=latest,
         drafts=drafts,
     )
