@@ -137,6 +137,13 @@ class Screen:
         """What is found on the page."""
         return self.page.locator(selector)
 
+    def expect(self, selector: str) -> "LocatorAssertions":
+        """What is going to hold of it, within the time that anything may take."""
+        from playwright.sync_api import expect
+
+        expect.set_options(timeout=MILLISECONDS)
+        return expect(self.find(selector))
+
     def weight(self) -> int:
         """The bytes of the page that was loaded last, and of everything it needs, as they are without compression."""
         self.page.wait_for_load_state("load")
