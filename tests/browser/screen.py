@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         BrowserContext,
         Dialog,
         Locator,
+        LocatorAssertions,
         Page,
         Request,
         Response,
