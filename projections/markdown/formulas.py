@@ -21,7 +21,8 @@ MAX_FORMULAS = 200
 """In one block; the rest is shown as it is written."""
 
 _ENVIRONMENT = re.compile(rf"\\begin\{{((?:{'|'.join(ENVIRONMENTS)})\*?)\}}")
-_NUMBERED = re.compile(r"(equation|gather|multline|flalign|eqnarray|alignat|align)(?!\*)")
+_PLAIN = re.compile(r"\\(?:begin|end)\{equation\*?\}")
+_ALIGNED = re.compile(r"\\(begin|end)\{(?:alignat|flalign|eqnarray|gather|multline)\*?\}(?:\{\d+\})?")
 
 
 def add_formulas(parser: MarkdownIt) -> None:
@@ -51,13 +52,12 @@ def formula(latex: str, *, display: bool) -> str:
 @lru_cache(maxsize=512)
 def _mathml(latex: str, display: str) -> str:
     """Empty where it cannot be read. Kept, because an open block is rendered again and again."""
-    starred = _NUMBERED.sub(r"\1*", latex) if latex.startswith("\\begin{") else latex
-    for one in dict.fromkeys((latex, starred)):
-        try:
-            return convert(one, display=display)
-        except Exception:  # noqa: BLE001, S112 - it raises whatever comes to it, RecursionError too
-            continue
-    return ""
+    # Of what sets formulas below each other the converter knows `align` alone.
+    known = _ALIGNED.sub(r"\\\1{align*}", _PLAIN.sub("", latex))
+    try:
+        return convert(known, display=display)
+    except Exception:  # noqa: BLE001 - it raises whatever comes to it, RecursionError too
+        return ""
 
 
 def _dollars(state: StateBlock, first: int, end: int, silent: bool) -> bool:
