@@ -25,13 +25,13 @@ _PLAIN = re.compile(r"\\(?:begin|end)\{equation\*?\}")
 _ALIGNED = re.compile(r"\\(begin|end)\{(?:alignat|flalign|eqnarray|gather|multline)\*?\}(?:\{\d+\})?")
 
 
+inline_formula = math_inline_dollar(allow_space=False, allow_digits=False, allow_double=True)
+"""The inline rule: a dollar before a blank, or before a digit behind the formula, is a price."""
+
+
 def add_formulas(parser: MarkdownIt) -> None:
     """Let a parser know mathematics."""
-    parser.inline.ruler.before(
-        "escape",
-        "math_inline",
-        math_inline_dollar(allow_space=False, allow_digits=False, allow_double=True),
-    )
+    parser.inline.ruler.before("escape", "math_inline", inline_formula)
     parser.block.ruler.before("fence", "math_dollars", _dollars)
     parser.block.ruler.before(
         "blockquote",

@@ -20,6 +20,7 @@ from markdown_it.rules_inline import (
 )
 
 from projections.markdown.citation_links import OPENING
+from projections.markdown.formulas import inline_formula
 from projections.markdown.unclosed_runs import heal_delimiters
 
 Rule = Callable[[StateInline, bool], bool]
@@ -35,8 +36,10 @@ _TARGET = re.compile(
 _ENTITY = re.compile(r"&(?:#?|#[xX]?[0-9a-fA-F]{1,7}|[A-Za-z][A-Za-z0-9]{0,31})$")
 _ADDRESS = re.compile(
     r"<(?:[A-Za-z][A-Za-z0-9+.-]{1,31}:[^<>\x00-\x20]*"
-    r"|h|ht|htt|http|https|m|ma|mai|mail|mailt|mailto)$"
+    r"||h|ht|htt|http|https|m|ma|mai|mail|mailt|mailto)$"
 )
+_FORMULA = re.compile(r"\$(?:\$?(?:[^\s\d$][^\n$]{0,39})?)?$")
+"""One that is short so far: a longer text behind a dollar is more likely none."""
 _TICKS = re.compile(r"`+")
 
 
@@ -90,7 +93,13 @@ def _image(state: StateInline, silent: bool) -> bool:
     if image(state, silent):
         return True
     start = state.pos
-    if silent or not at_end(state) or not state.src.startswith("![", start):
+    if silent or not at_end(state) or state.src[start] != "!":
+        return False
+    if start + 1 == state.posMax:
+        before = state.src[start - 1] if start else " "
+        state.pos += before in " \n["  # and not the end of a sentence
+        return state.pos > start
+    if state.src[start + 1] != "[":
         return False
     end = parseLinkLabel(state, start + 1, False)
     if end >= 0 and _TARGET.match(state.src, end + 1) is None:
@@ -147,6 +156,7 @@ def _holds_link(state: StateInline, start: int) -> bool:
 
 
 RULES: dict[str, Rule] = {
+    "math_inline": _nothing_yet(inline_formula, _FORMULA),
     "escape": _nothing_yet(escape, re.compile(r"\\$")),
     "backticks": _code,
     "strikethrough": _nothing_yet(strikethrough.tokenize, re.compile(r"~$")),

@@ -19,11 +19,12 @@ _HELD = re.compile(
     + r"|\d{1,9}[.)]?[ \t]*"
     + r"|(?:[-+*]|\d{1,9}[.)])[ \t]+\[[ xX]?\]?[ \t]*"
     + r"|`{3,}[^`]*|~{3,}.*"
+    + r"|\${1,2}"
     + r"|\[[^\[\]]*\]:.*"
     + r")"
 )
-"""A last line without its end that is not shown: it may become a rule, an item, a heading's underline, a fence, the row
-below a table's head, or a link's definition."""
+"""A last line without its end that is not shown: it may become a rule, an item, a heading's underline, a fence, a
+formula, the row below a table's head, or a link's definition."""
 _CLOSING = re.compile(_PREFIX + r"(?:`*|~*)[ \t]*")
 _ROW = re.compile(r" {0,3}\|")
 _LEAVES = frozenset({"code_block", "definition", "fence", "hr", "math_block"})
@@ -59,7 +60,7 @@ def _without_markers(
     complete = text[: len(text) - len(last)]
     held = bool(last) and _HELD.fullmatch(last) is not None
     if held:
-        blocks = parse_blocks(text, references)
+        blocks = parse_blocks(text, {})
         if not _is_in_code(blocks, complete.count("\n")) or _CLOSING.fullmatch(last):
             text = complete
     return text, parse_blocks(text, references)
