@@ -66,17 +66,16 @@ def _dollars(state: StateBlock, first: int, end: int, silent: bool) -> bool:
     if state.is_code_block(first) or not line.startswith("$$"):
         return False
     if len(line) > 4 and line.endswith("$$") and "$$" not in line[2:-2]:
-        return silent or _push(state, first, first, line[2:-2], closed=True)
+        return silent or _push(state, first, first + 1, line[2:-2], closed=True)
     if line != "$$":
         return False
     if silent:
         return True
-    last = _last(state, first + 1, end, "$$")
-    lines = [_line(state, number) for number in range(first + 1, last or _blank(state, first + 1, end))]
-    if last is None:
-        return _push(state, first, first + len(lines), "\n".join(lines), closed=False)
-    lines.append(_line(state, last).rstrip()[:-2])
-    return _push(state, first, last, "\n".join(lines), closed=True)
+    last, closed = _extent(state, first + 1, end, "$$")
+    lines = [_line(state, number) for number in range(first + 1, last)]
+    if closed:
+        lines[-1] = lines[-1].rstrip()[:-2]
+    return _push(state, first, last, "\n".join(lines), closed=closed)
 
 
 def _environment(state: StateBlock, first: int, end: int, silent: bool) -> bool:
@@ -86,35 +85,29 @@ def _environment(state: StateBlock, first: int, end: int, silent: bool) -> bool:
         return False
     if silent:
         return True
-    last = _last(state, first, end, f"\\end{{{found[1]}}}")
-    behind = _blank(state, first + 1, end) if last is None else last + 1
-    lines = [_line(state, number) for number in range(first, behind)]
-    return _push(state, first, behind - 1, "\n".join(lines), closed=last is not None)
+    last, closed = _extent(state, first, end, f"\\end{{{found[1]}}}")
+    lines = [_line(state, number) for number in range(first, last)]
+    return _push(state, first, last, "\n".join(lines), closed=closed)
 
 
 def _line(state: StateBlock, number: int) -> str:
     return state.src[state.bMarks[number] + state.tShift[number] : state.eMarks[number]]
 
 
-def _last(state: StateBlock, first: int, end: int, closing: str) -> int | None:
-    """The line that ends a formula, before a blank line and before what it is in ends."""
-    for number in range(first, _blank(state, first, end)):
-        if _line(state, number).rstrip().endswith(closing):
-            return number
-    return None
-
-
-def _blank(state: StateBlock, first: int, end: int) -> int:
+def _extent(state: StateBlock, first: int, end: int, closing: str) -> tuple[int, bool]:
+    """The line behind a formula, and whether it has its end; a blank line ends it, and the end of what it is in."""
     for number in range(first, end):
         if state.isEmpty(number) or state.sCount[number] < state.blkIndent:
-            return number
-    return end
+            return number, False
+        if _line(state, number).rstrip().endswith(closing):
+            return number + 1, True
+    return end, False
 
 
-def _push(state: StateBlock, first: int, last: int, latex: str, *, closed: bool) -> bool:
+def _push(state: StateBlock, first: int, behind: int, latex: str, *, closed: bool) -> bool:
     token = state.push("math_block", "math", 0)
     token.content = latex
-    token.map = [first, last + 1]
+    token.map = [first, behind]
     token.meta = {"closed": closed}
-    state.line = last + 1
+    state.line = behind
     return True

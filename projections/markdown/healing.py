@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_inline import StateInline
 
 from projections.markdown.healing_rules import RULES, at_end
-from projections.markdown.parser import make_parser
+from projections.markdown.parser import make_parser, prepared
 from projections.markdown.unclosed_runs import heal_delimiters, leave_no_closer
 
 
@@ -27,4 +27,4 @@ def _heal(state: StateInline) -> None:
         heal_delimiters(state)
 
 
-HEALING_PARSER = healing_parser()
+HEALING_PARSER = prepared(healing_parser())

@@ -27,7 +27,14 @@ def make_parser() -> MarkdownIt:
     return parser
 
 
-PARSER = make_parser()
+def prepared(parser: MarkdownIt) -> MarkdownIt:
+    """A parser that is not changed any more, ready to be used by several threads: its rules are compiled now."""
+    for ruler in (parser.core.ruler, parser.block.ruler, parser.inline.ruler, parser.inline.ruler2):
+        ruler.getRules("")
+    return parser
+
+
+PARSER = prepared(make_parser())
 
 
 def parse_blocks(

@@ -171,12 +171,14 @@ class MarkdownRenderer:
         """Settle the first of some blocks, and anew those that asked for what they define."""
         first = len(self._settled)
         changed = self._define(blocks[:count])
+        length = 0
         for tokens, text in zip(blocks[:count], texts, strict=False):
-            marked = self._offset < MAX_MARKED_CHARACTERS
-            known = _Missing(text, self._heading_ids.of(tokens), marked)
-            self._settled.append(self._rendered(tokens, known))
-            self._remember(len(self._settled) - 1, known)
-            self._pass(len(text))
+            marked = self._offset + length < MAX_MARKED_CHARACTERS
+            how = _Missing(text, self._heading_ids.of(tokens), marked)
+            self._settled.append(self._rendered(tokens, how))
+            self._remember(len(self._settled) - 1, how)
+            length += len(text)
+        self._pass(length)
         return changed | set(range(first, len(self._settled)))
 
     def _define(self, blocks: Sequence[Sequence[Token]]) -> set[int]:
