@@ -95,7 +95,9 @@ def inline(
     for token in tokens:
         if token.type != "inline":
             continue
-        parser, own = (tail[1], {**env, "tail": token.content}) if _is(token, tail) else (PARSER, env)
+        parser, own = (
+            (tail[1], {**env, "tail": token.content}) if _is(token, tail) else (PARSER, env)
+        )
         children: list[Token] = []
         parser.inline.parse(token.content, parser, own, children)
         link_citations(children, env["known"])

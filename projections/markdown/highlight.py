@@ -37,5 +37,7 @@ def highlight(code: str, language: str) -> str | None:
         while kind not in STANDARD_TYPES and kind is not Token:
             kind = kind.parent  # noqa: PLW2901 - a lexer's own kind counts as the nearest known one
         mark = "" if text.isspace() else STANDARD_TYPES.get(kind, "")
-        parts.append(f'<span class="{mark}">{escape(text)}</span>' if mark and text else escape(text))
+        parts.append(
+            f'<span class="{mark}">{escape(text)}</span>' if mark and text else escape(text)
+        )
     return "".join(parts) if length == len(code) else None

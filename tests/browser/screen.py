@@ -16,11 +16,11 @@ if TYPE_CHECKING:
         BrowserContext,
         Dialog,
         Locator,
-        LocatorAssertions,
         Page,
         Request,
         Response,
     )
+    from playwright.sync_api._generated import LocatorAssertions
 
 ROOT = Path(__file__).parent.parent.parent
 SCREENSHOTS = ROOT / ".screenshots"
