@@ -8,7 +8,19 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from bench import append, export, proof, rebuild, replay, seal, search, search_speed, start, verify
+from bench import (
+    append,
+    export,
+    proof,
+    rebuild,
+    replay,
+    screen,
+    seal,
+    search,
+    search_speed,
+    start,
+    verify,
+)
 from bench.ground import Ground, durability, machine, open_ground
 from bench.measure import Figure
 
@@ -24,6 +36,7 @@ SECTIONS: dict[str, Section] = {
     "search": search.measure,
     "search-speed": search_speed.measure,
     "start": start.measure,
+    "screen": screen.measure,
 }
 ROUNDS, QUICK_ROUNDS = 5, 3
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,9 @@ import pytest
 from bench.chromium import chromium, why_not
 from tests.browser.sample_ledger import filled
 from tests.browser.screen import SCREENSHOTS, Place, Screen, Screens, session_at
-from tests.ledger_samples import another_database
+from tests.ledger_samples import another_database, open_ledger
 from tests.serving import Served, serve
+from tests.started_ledger import started
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -63,13 +65,13 @@ def sample(postgres_server: str, template_database: str) -> Iterator[Served]:
 @pytest.fixture(scope="package")
 def sample_place(sample: Served) -> Place:
     """It, with somebody signed in who may do everything."""
-    return Place(sample.url, session_at(sample.url, sample.token))
+    return Place(sample.url, session_at(sample.url, sample.token), sample.token)
 
 
 @pytest.fixture(scope="package")
 def place(served: Served) -> Place:
     """The ledger in which each test has a project of its own, with somebody signed in."""
-    return Place(served.url, session_at(served.url, served.token))
+    return Place(served.url, session_at(served.url, served.token), served.token)
 
 
 @pytest.fixture
@@ -92,3 +94,23 @@ def screens(browser: "Browser", request: pytest.FixtureRequest) -> Iterator[Scre
             screen.page.screenshot(path=SCREENSHOTS / f"FAILED-{name}-{number}.png")
         screen.context.close()
     assert not complaints, complaints
+
+
+@pytest.fixture(scope="package")
+def two_servers(
+    postgres_server: str, template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Place, Place]]:
+    """Two processes of the service over one database; the same session is good for both."""
+    folder = tmp_path_factory.mktemp("two-servers")
+    with ExitStack() as running:
+        url = running.enter_context(another_database(postgres_server, template_database))
+        with open_ledger(url) as ledger:
+            token, _ = ledger.tokens.create("admin", scopes=["admin"])
+        settings = {"DATABASE_URL": url, "DEEDBOOK_EMBEDDER": "none"}
+        processes = [
+            running.enter_context(started(folder, "serve", "--port", "0", **settings))
+            for _ in range(2)
+        ]
+        urls = [one.line("Serving ").split()[1] for one in processes]
+        session = session_at(urls[0], token)
+        yield Place(urls[0], session, token), Place(urls[1], session, token)

@@ -44,10 +44,22 @@ Screens = Callable[..., "Screen"]
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A ledger to look at: its address, and the secret of a session there; empty: nobody is signed in."""
+    """A ledger to look at.
+
+    Attributes:
+        url: Its address.
+        session: The secret of a session there; empty: nobody is signed in.
+        token: What programs use there.
+    """
 
     url: str
     session: str = ""
+    token: str = ""
+
+    def client(self) -> httpx2.Client:
+        """A program that uses it."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=30.0, trust_env=False)
 
 
 class Screen:
