@@ -39,7 +39,7 @@ from app.http.endpoint import Endpoints
 from app.http.gate import Gate, request_id
 from app.http.problems import problem_response
 from app.ledger import Ledger
-from app.web import overview, sign_in
+from app.web import day, overview, search_page, sign_in, trail
 from app.web import projects as project_list
 from app.web.page import Pages
 from app.web.page_gate import PageGate
@@ -68,7 +68,14 @@ TOPICS: tuple[Endpoints, ...] = (
     health.endpoints,
     metrics.endpoints,
 )
-PAGES: tuple[Pages, ...] = (project_list.pages, sign_in.pages, overview.pages)
+PAGES: tuple[Pages, ...] = (
+    project_list.pages,
+    sign_in.pages,
+    overview.pages,
+    trail.pages,
+    day.pages,
+    search_page.pages,
+)
 THREADS = 96
 """Use cases at once: appends wait here for their group's commit."""
 
