@@ -88,7 +88,7 @@ def screens(browser: "Browser", request: pytest.FixtureRequest) -> Iterator[Scre
     complaints = []
     for number, screen in enumerate(opened):
         complaints += screen.heard()
-        if failed:
+        if failed and not screen.page.is_closed():
             SCREENSHOTS.mkdir(exist_ok=True)
             name = re.sub(r"[^\w.-]+", "-", request.node.name)[:100]
             screen.page.screenshot(path=SCREENSHOTS / f"FAILED-{name}-{number}.png")

@@ -6,6 +6,7 @@ from tests.serving import Served
 
 PROJECT = "alpha"
 KIND, KEY = "SPEC", "everything"
+DRAFT = "00000000-0000-7000-8000-00000000d4af"
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 FIRST = """# The whole of it
 
@@ -56,6 +57,6 @@ def filled(served: Served) -> Drafted:
     ledger.write_artifact(PROJECT, KIND, "hostile", HOSTILE.encode(), title=HOSTILE, actor=HOSTILE)
     with served.client() as http:
         draft = Drafted(http, PROJECT, f"{KIND}/draft")
-        assert draft.open(title="A draft").status_code == 201
+        assert draft.open(id=DRAFT, title="A draft").status_code == 201
         assert draft.write(SECOND).status_code == 204
     return draft

@@ -187,6 +187,11 @@ class Screen:
             assert found, f"nobody complained of {part!r}: {self.complaints}"
             self.complaints[:] = [one for one in self.complaints if part not in one]
 
+    def leave(self) -> None:
+        """Close the page after its connection was cut: the browser tells of that, as it should."""
+        self.page.close()
+        self.complaints[:] = [one for one in self.complaints if "net::ERR_" not in one]
+
     def heard(self) -> list[str]:
         """The complaints, once everything that was said has arrived."""
         if not self.page.is_closed():
