@@ -37,7 +37,9 @@ class Activity(msgspec.Struct, frozen=True):
 def sampled_positions(size: int) -> tuple[int, ...]:
     """Where to look: the ends of up to `BARS` stretches of a log, the first position and the newest among them."""
     stretches = min(BARS, size - 1)
-    return tuple(1 + (size - 1) * one // stretches for one in range(stretches + 1)) or (1,)
+    if stretches < 1:
+        return (1,)
+    return tuple(1 + (size - 1) * one // stretches for one in range(stretches + 1))
 
 
 def activity(moments: Sequence[Moment]) -> Activity:

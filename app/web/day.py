@@ -49,8 +49,11 @@ def _end_of(text: str) -> datetime:
 
 def _page(to: str, project_path: str) -> tuple[str, dict[str, str]]:
     """A page of this project and its parameters; the project's first one where it is none."""
-    parts = urlsplit(to) if to.isprintable() and to.isascii() else urlsplit(project_path)
+    try:
+        parts = urlsplit(to)
+    except ValueError:  # such as an address with half a bracket
+        return project_path, {}
     inside = parts.path == project_path or parts.path.startswith(f"{project_path}/")
-    if parts.scheme or parts.netloc or not inside:
+    if parts.scheme or parts.netloc or not inside or not (to.isprintable() and to.isascii()):
         return project_path, {}
     return parts.path, dict(parse_qsl(parts.query))

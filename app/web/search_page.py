@@ -71,7 +71,7 @@ class ShownPassage(msgspec.Struct, frozen=True):
 
 
 class ShownHit(msgspec.Struct, frozen=True):
-    """A source that was found, its page, and its passages, the best first."""
+    """A source that was found, its page, and its passages: the best one, and others if words of theirs fit."""
 
     hit: Hit
     path: str
@@ -147,7 +147,8 @@ def _shown(
 
 def _hit(hit: Hit) -> ShownHit:
     path = f"/p/{hit.project}{stream_path(hit.stream, hit.version) or ''}"
-    return ShownHit(hit, path, tuple(_passage(one, path) for one in (hit.passage, *hit.also)))
+    further = [one for one in hit.also if one.marks]
+    return ShownHit(hit, path, tuple(_passage(one, path) for one in (hit.passage, *further)))
 
 
 def _passage(passage: Passage, path: str) -> ShownPassage:

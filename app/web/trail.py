@@ -15,7 +15,7 @@ from app.web.stream_path import stream_path
 from domain.errors import Malformed
 from domain.events import EVENT_TYPES, ArtifactErased, Recorded, RecordErased, parse
 from projections.timeline import Tone, tone_of
-from projections.trail import sentence
+from projections.trail import parted
 
 pages = Pages()
 
@@ -44,8 +44,9 @@ class ShownEvent(msgspec.Struct, frozen=True):
 
     Attributes:
         day: As 2026-11-03, in UTC.
-        about: The path of what it is about, below the project's; None: no page is about it alone.
-        thing: What that is called.
+        thing: What it is about, in words; may be empty.
+        thing_path: The page of that, below the project's; None: it has none of its own.
+        said: What is said of it.
     """
 
     position: int
@@ -53,10 +54,10 @@ class ShownEvent(msgspec.Struct, frozen=True):
     time: str
     actor: str
     type: str
+    thing: str
+    thing_path: str | None
     said: str
     tone: Tone
-    about: str | None
-    thing: str
 
 
 @pages.show("/p/{project}/trail", query=TrailQuery)
@@ -130,14 +131,15 @@ def _shown(event: Recorded, at: int | None) -> ShownEvent:
         stream, version = event.data.artifact, event.data.artifact_version
     elif isinstance(event.data, RecordErased):
         stream, version = event.data.record, event.data.record_version
+    thing, said = parted(event)
     return ShownEvent(
         position=event.position,
         day=event.time[:10],
         time=event.time,
         actor=event.actor,
         type=event.type,
-        said=sentence(event),
+        thing=thing,
+        thing_path=stream_path(stream, version, at),
+        said=said,
         tone=tone_of(event.data),
-        about=stream_path(stream, version, at),
-        thing=stream.partition("/")[2],
     )

@@ -23,6 +23,7 @@ async function tell(at) {
     parts.time.textContent = time;
     parts.time.title = event.summary;
     parts.said.textContent = event.summary;
+    parts.said.title = event.summary;
     range.setAttribute("aria-valuetext", `${at}, ${time}`);
   } catch (error) {
     if (error.name !== "AbortError") parts.said.textContent = "";

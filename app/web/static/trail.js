@@ -33,15 +33,17 @@ function toneOf({ type: kind, data }) {
   return TONES[data.result ?? data.decision ?? data.outcome] ?? "neutral";
 }
 
-// What an event is about: of an erasure, what was erased.
+// What an event is about: the words of its sentence before the colon, and the page of that.
 function thingOf({ stream: name, version, data }) {
-  const named = data.artifact ?? data.record ?? name;
-  const rest = named.split("/").slice(1);
+  const of = data.artifact ?? data.record ?? name;
+  const number = data.artifact_version ?? data.record_version ?? version;
+  const rest = of.split("/").slice(1);
   const below = rest.map(encodeURIComponent).join("/");
-  if (named.startsWith("run/")) return { text: rest[0], href: `${pages}/runs/${below}` };
-  if (!named.startsWith("artifact/")) return null;
-  const of = { version: data.artifact_version ?? version };
-  return { text: rest.join("/"), href: path(`${pages}/artifacts/${below}`, of) };
+  const erased = data.artifact ? `erased ${of} version ${number}` : `erased a content of ${of} version ${number}`;
+  if (of.startsWith("run/")) return { words: of === name ? `run ${rest[0]}` : erased, href: `${pages}/runs/${below}` };
+  if (!of.startsWith("artifact/")) return null;
+  const words = of === name ? `${rest.join("/")} version ${number}` : erased;
+  return { words, href: path(`${pages}/artifacts/${below}`, { version: number }) };
 }
 
 function rowOf(event) {
@@ -64,8 +66,13 @@ function rowOf(event) {
   time.dateTime = event.time;
   time.title = `${event.time.slice(0, 19).replace("T", " ")} UTC`;
   const thing = thingOf(stored);
-  if (thing === null) row.querySelector(".thing").remove();
-  else put(".thing", thing.text, thing.href);
+  if (thing !== null && event.summary.startsWith(`${thing.words}: `)) {
+    put(".thing", thing.words, thing.href);
+    put(".said", event.summary.slice(thing.words.length + 2));
+  } else {
+    row.querySelector(".thing").remove();
+    row.querySelector(".colon").remove();
+  }
   return row;
 }
 
