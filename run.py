@@ -317,7 +317,8 @@ def stages(arguments: list[str]) -> list[tuple[str, list[str]]]:
     return [
         ("pytest", ["-m", "not outside and not browser"]),
         ("outside programs", ["-m", "outside", "--cov-append"]),
-        ("browser", ["-m", "browser", "--cov-append", "tests/browser"]),
+        # By test, and not by file: most of them are in one.
+        ("browser", ["-m", "browser", "--cov-append", "--dist", "loadgroup", "tests/browser"]),
     ]
 
 

@@ -191,7 +191,8 @@ def test_programs_of_others_and_a_browser_have_stages_of_their_own_unless_someth
     own, others, browser = run.stages([])
     assert own == ("pytest", ["-m", "not outside and not browser"])
     assert others == ("outside programs", ["-m", "outside", "--cov-append"])
-    assert browser == ("browser", ["-m", "browser", "--cov-append", "tests/browser"])
+    assert browser[0] == "browser"
+    assert browser[1] == ["-m", "browser", "--cov-append", "--dist", "loadgroup", "tests/browser"]
     assert run.stages(["tests/test_run.py"]) == [("pytest", ["tests/test_run.py"])]
 
 

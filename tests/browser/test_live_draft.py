@@ -13,6 +13,7 @@ from tests.browser.screen import Place, Screen, Screens
 from tests.browser.served_pages import needs
 from tests.draft_samples import Drafted
 
+pytestmark = pytest.mark.xdist_group("two servers")
 TEXT = SECOND.replace("![a picture](https://foreign.example/tracked.png)\n", "")
 PIECE = 40
 

@@ -10,6 +10,7 @@ from tests.browser.dropping_relay import dropping_relay
 from tests.browser.screen import Place, Screen, Screens
 from tests.browser.served_pages import needs
 
+pytestmark = pytest.mark.xdist_group("two servers")
 NEWEST = "#trail .timeline > li >> nth=0"
 
 
