@@ -171,7 +171,9 @@ def test_a_position_is_found_by_its_time_as_by_looking_at_each(
         served.ledger.append(
             "many",
             [
-                EventInput(stream=f"run/r{number}-{one}", type="RunCreated", data={"title": "A run"})
+                EventInput(
+                    stream=f"run/r{number}-{one}", type="RunCreated", data={"title": "A run"}
+                )
                 for one in range(chance.randint(1, 9))
             ],
             actor="ada",
