@@ -96,7 +96,7 @@ def test_new_events_have_the_tones_of_the_others() -> None:
     warned = script.partition("const WARNED = [")[2].partition("]")[0]
     for name, kind in EVENT_TYPES.items():
         if name in warned:
-            given = {one: "" for one in kind.__struct_fields__}
+            given = dict.fromkeys(kind.__struct_fields__, "")
             assert tone_of(kind(**given)) == "warn"
 
 
