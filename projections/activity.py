@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -49,7 +50,7 @@ def activity(moments: Sequence[Moment]) -> Activity:
     """
     speeds = [
         math.log((to.position - since.position) / max(milliseconds_between(since.time, to.time), 1))
-        for since, to in zip(moments, moments[1:], strict=False)
+        for since, to in pairwise(moments)
     ]
     slowest, quickest = min(speeds, default=0.0), max(speeds, default=0.0)
     width = quickest - slowest

@@ -138,7 +138,9 @@ def _shown(
         projects=projects,
         answer=answer,
         hits=[] if answer is None else [_hit(one) for one in answer.hits],
-        more=MAX_HITS if answer is not None and len(answer.hits) == query.limit < MAX_HITS else None,
+        more=MAX_HITS
+        if answer is not None and len(answer.hits) == query.limit < MAX_HITS
+        else None,
         warnings=[] if answer is None else [WARNINGS[one] for one in answer.warnings],
         problem=problem,
         **values,

@@ -8,6 +8,7 @@ def stream_path(stream: str, version: int | None = None, at: int | None = None) 
     """Such as `/artifacts/PRD/main?version=2` or `/runs/r1`; None where a stream has no page of its own.
 
     Args:
+        stream: Its name.
         version: Of the stream; which of an artifact's is meant.
         at: The position at which the reader looks.
     """
