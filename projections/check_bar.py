@@ -41,7 +41,11 @@ def check_bar(counts: Counts, result: str) -> Bar:
         "good": max(0, numbers["passed"] - numbers["flaky"]),
         "rest": numbers["skipped"] + numbers["notes"],
     }
-    words = ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number)
+    words = ", ".join(
+        f"{number:,} {name.removesuffix('s') if number == 1 else name}"
+        for name, number in numbers.items()
+        if number
+    )
     if not any(amounts.values()):
         amounts = {_OF_RESULT.get(result, "rest"): 1}
     return Bar(_segments(amounts), words or ("nothing found" if counts.errors == 0 else ""))

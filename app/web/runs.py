@@ -10,7 +10,7 @@ from app.run_overview import RunOverview, run_overview
 from app.runs import write_audit_bundle
 from app.web.page import Pages, Visit
 from app.web.place import Place, stand
-from app.web.site import count, segment, see, shown
+from app.web.site import count, see, segment, shown
 from domain import audit_bundle, patchset
 from domain.errors import Invalid, NotFound
 from domain.names import check_run_id
@@ -145,7 +145,7 @@ def _stages(found: RunOverview) -> tuple[Stage, ...]:
             sum(one.lines_added for one in read),
             sum(one.lines_deleted for one in read),
         )
-        changed = f"{count(len(files), 'file')}, +{added:,} −{deleted:,}"
+        changed = f"{count(len(files), 'file')}, +{added:,} \u2212{deleted:,}"
     tasks = found.plan.plan.tasks if found.plan is not None and found.plan.plan is not None else ()
     return run_stages(
         found.timeline,
