@@ -232,3 +232,44 @@ def test_the_style_sheet_knows_every_class() -> None:
     marks = ("bold", "dim", "italic", "underline", "strike", "paper", "on-ink")
     for name in (*COLORS, *(f"on-{color}" for color in COLORS), *marks):
         assert re.search(rf"\.ansi-{name}\b(?!-)", sheet), name
+
+
+def luminance(color: str) -> float:
+    """Relative luminance (WCAG 2.2)."""
+    parts = [int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    """From 1 to 21 (WCAG 2.2)."""
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_every_colour_can_be_read_on_the_ground_of_a_transcript(scheme: int) -> None:
+    sheet = STYLES.read_text("utf-8")
+    pairs = {
+        name: re.findall(rf"--{name}: (#[0-9a-f]{{6}})", sheet)[scheme]
+        for name in ("ink", "soft", "sunk", "accent-wash")
+    }
+    pairs |= {
+        name: (light, dark)[scheme]
+        for name, light, dark in re.findall(
+            r"--([a-z-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)", sheet
+        )
+    }
+
+    def value(rule: str) -> str:
+        known = re.fullmatch(r"light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)", rule)
+        return known[1 + scheme] if known else pairs[rule[6:-1]]
+
+    for color in COLORS:
+        [rule] = re.findall(rf"\.ansi-{color} \{{ color: ([^;]+);", sheet)
+        for ground in ("sunk", "accent-wash"):
+            assert contrast(value(rule), pairs[ground]) >= 4.5, (color, ground)
+        [(ground_rule, ink)] = re.findall(
+            rf"\.ansi-on-{color}[ ,][^{{]*\{{ background: ([^;]+); color: ([^;]+);", sheet
+        )
+        assert contrast(value(ground_rule), value(ink)) >= 4.5, f"on {color}"
