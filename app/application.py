@@ -40,7 +40,9 @@ from app.http.gate import Gate, request_id
 from app.http.problems import problem_response
 from app.ledger import Ledger
 from app.web import day, overview, search_page, sign_in, trail
+from app.web import overview, sign_in, transcripts
 from app.web import projects as project_list
+from app.web import runs as run_pages
 from app.web.page import Pages
 from app.web.page_gate import PageGate
 from app.web.static_files import read_static
@@ -75,6 +77,8 @@ PAGES: tuple[Pages, ...] = (
     trail.pages,
     day.pages,
     search_page.pages,
+    run_pages.pages,
+    transcripts.pages,
 )
 THREADS = 96
 """Use cases at once: appends wait here for their group's commit."""
