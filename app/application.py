@@ -39,8 +39,7 @@ from app.http.endpoint import Endpoints
 from app.http.gate import Gate, request_id
 from app.http.problems import problem_response
 from app.ledger import Ledger
-from app.web import day, overview, search_page, sign_in, trail
-from app.web import overview, sign_in, transcripts
+from app.web import day, overview, search_page, sign_in, trail, transcripts
 from app.web import projects as project_list
 from app.web import runs as run_pages
 from app.web.page import Pages

@@ -25,6 +25,7 @@ SHOWN = {
     "/p/{project}/search": f"{ALPHA}/search?q=whole",
     "/p/{project}/runs": f"{ALPHA}/runs",
     "/p/{project}/runs/{run}": f"{ALPHA}/runs/r1",
+    "/p/{project}/runs/{run}/transcripts/{position}": f"{ALPHA}/runs/r1/transcripts/23",
     "/p/{project}/exports": f"{ALPHA}/exports",
     "/p/{project}/events/{position}": f"{ALPHA}/events/3",
     ARTIFACT: DOCUMENT,
