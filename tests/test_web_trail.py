@@ -143,20 +143,21 @@ def test_every_event_is_on_one_page_whichever_way_one_goes(
     path, seen = f"/p/{project}/trail?actor=token:admin", []
     page = reader.get(path).text
     assert links(page, "prev") == []
-    while True:
+    for _ in range(3):
         assert len(positions(page)) <= EVENTS
         seen += positions(page)
-        older = links(page, "next")
-        if not older:
-            break
-        assert "actor=token%3Aadmin" in older[0]
-        page = reader.get(older[0]).text
+        if older := links(page, "next"):
+            assert "actor=token%3Aadmin" in older[0]
+            page = reader.get(older[0]).text
+    assert older == []
     assert seen == list(range(size, 0, -1))
     back = [positions(page)]
-    while newer := links(page, "prev"):
-        page = reader.get(newer[0]).text
+    for _ in range(2):
+        [newer] = links(page, "prev")
+        page = reader.get(newer).text
         assert positions(page) == sorted(positions(page), reverse=True)
         back.append(positions(page))
+    assert links(page, "prev") == []
     assert [one for each in reversed(back) for one in each] == seen
     assert links(reader.get(f"/p/{project}/trail?before=1").text, "next") == []
 
