@@ -84,7 +84,7 @@ FAILING: tuple[Step, ...] = (
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def reader(served: Served) -> WebReader:
     return WebReader(served, served.token)
 
