@@ -39,7 +39,8 @@ from app.http.endpoint import Endpoints
 from app.http.gate import Gate, request_id
 from app.http.problems import problem_response
 from app.ledger import Ledger
-from app.web import overview, sign_in
+from app.web import artifacts as artifact_pages
+from app.web import diffs, live_drafts, overview, sign_in
 from app.web import projects as project_list
 from app.web.page import Pages
 from app.web.page_gate import PageGate
@@ -68,7 +69,14 @@ TOPICS: tuple[Endpoints, ...] = (
     health.endpoints,
     metrics.endpoints,
 )
-PAGES: tuple[Pages, ...] = (project_list.pages, sign_in.pages, overview.pages)
+PAGES: tuple[Pages, ...] = (
+    project_list.pages,
+    sign_in.pages,
+    overview.pages,
+    artifact_pages.pages,
+    diffs.pages,
+    live_drafts.pages,
+)
 THREADS = 96
 """Use cases at once: appends wait here for their group's commit."""
 
