@@ -14,7 +14,7 @@ from app.web.place import Place, stand
 from app.web.rendered import MAX_SHOWN_BYTES, Rendered, render
 from app.web.site import shown
 from domain.citation import Citation
-from domain.digest import format_digest, parse_digest
+from domain.digest import parse_digest
 from domain.draft import Draft
 from domain.errors import DeedbookError, Gone, NotFound
 from domain.events import ArtifactErased, ArtifactWritten, RecordErased, parse
@@ -75,8 +75,7 @@ def show_artifact(visit: Visit[ArtifactQuery]) -> Response:
     cited = views.citations(path.project, path.kind, path.key, version.version)
     numbers = {str(number) for one in cited for number in (one.index, *one.also)}
     text, erased, problem = _content(visit.ledger, path.project, version, numbers)
-    stored = visit.ledger.events.get(path.project, version.position)
-    written = parse(stored.line).data
+    written = parse(visit.ledger.events.get(path.project, version.position).line).data
     assert isinstance(written, ArtifactWritten)
     before = min(query.before or latest.version + 1, latest.version + 1)
     return shown(
@@ -91,7 +90,6 @@ def show_artifact(visit: Visit[ArtifactQuery]) -> Response:
         latest=latest,
         newest=newest,
         written=written,
-        leaf=format_digest(stored.leaf),
         text=text,
         erased=erased,
         problem=problem,
