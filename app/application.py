@@ -39,7 +39,8 @@ from app.http.endpoint import Endpoints
 from app.http.gate import Gate, request_id
 from app.http.problems import problem_response
 from app.ledger import Ledger
-from app.web import day, overview, search_page, sign_in, trail, transcripts
+from app.web import artifacts as artifact_pages
+from app.web import day, diffs, live_drafts, overview, search_page, sign_in, trail, transcripts
 from app.web import projects as project_list
 from app.web import runs as run_pages
 from app.web.page import Pages
@@ -78,6 +79,9 @@ PAGES: tuple[Pages, ...] = (
     search_page.pages,
     run_pages.pages,
     transcripts.pages,
+    artifact_pages.pages,
+    diffs.pages,
+    live_drafts.pages,
 )
 THREADS = 96
 """Use cases at once: appends wait here for their group's commit."""
