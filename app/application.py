@@ -33,6 +33,7 @@ from app.http import (
     search,
     sign_in_links,
     tokens,
+    verify,
 )
 from app.http.edge import Edge
 from app.http.endpoint import Endpoints
@@ -61,6 +62,7 @@ TOPICS: tuple[Endpoints, ...] = (
     exports.endpoints,
     seals.endpoints,
     seal_log.endpoints,
+    verify.endpoints,
     imports.endpoints,
     tokens.endpoints,
     sign_in_links.endpoints,
