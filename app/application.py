@@ -40,7 +40,7 @@ from app.http.endpoint import Endpoints
 from app.http.gate import Gate, request_id
 from app.http.problems import problem_response
 from app.ledger import Ledger
-from app.web import overview, sign_in
+from app.web import event, overview, sign_in
 from app.web import projects as project_list
 from app.web.page import Pages
 from app.web.page_gate import PageGate
@@ -70,7 +70,12 @@ TOPICS: tuple[Endpoints, ...] = (
     health.endpoints,
     metrics.endpoints,
 )
-PAGES: tuple[Pages, ...] = (project_list.pages, sign_in.pages, overview.pages)
+PAGES: tuple[Pages, ...] = (
+    project_list.pages,
+    sign_in.pages,
+    overview.pages,
+    event.pages,
+)
 THREADS = 96
 """Use cases at once: appends wait here for their group's commit."""
 
