@@ -17,22 +17,31 @@ EVENT = f"/p/{PROJECT}/events/5"
 ARTIFACT = "/p/{project}/artifacts/{kind}/{key}"
 
 
+def write(http: httpx2.Client, project: str, key: str, text: str) -> None:
+    path = f"/v1/projects/{project}/artifacts/NOTE/{key}/versions"
+    made = http.post(path, json={"content": text, "media_type": "text/markdown"})
+    assert made.status_code == 201, made.text
+
+
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
 def test_a_change_is_read_word_by_word(
-    screens: Screens, sample_place: Place, scripts: bool
+    screens: Screens, place: Place, http: httpx2.Client, project: str, scripts: bool
 ) -> None:
     needs(f"{ARTIFACT}/diff")
-    screen = screens(sample_place, scripts=scripts)
-    screen.go(DOCUMENT)
+    for word in ("seldom", "often"):
+        write(http, project, "habits", f"# Habits\n\nThey are {word} what they seem to be.\n")
+    page = f"/p/{project}/artifacts/NOTE/habits"
+    screen = screens(place, scripts=scripts)
+    screen.go(page)
     screen.page.get_by_role("link", name="What changed from version 1").click()
-    screen.page.wait_for_url(f"**{DOCUMENT}/diff?from=1&to=2")
-    assert screen.find("table.diff ins").first.inner_text() == "another"
-    assert screen.find("table.diff del").first.inner_text() == "a"
+    screen.page.wait_for_url(f"**{page}/diff?from=1&to=2")
+    assert screen.find("table.diff del").all_inner_texts() == ["seldom"]
+    assert screen.find("table.diff ins").all_inner_texts() == ["often"]
     screen.page.get_by_label("From").select_option("2")
     screen.page.get_by_label("To").select_option("1")
     screen.page.get_by_role("button", name="Compare").click()
     screen.page.wait_for_url("**/diff?from=2&to=1")
-    assert screen.find("table.diff ins").first.inner_text() == "a"
+    assert screen.find("table.diff ins").all_inner_texts() == ["seldom"]
 
 
 def test_an_artifact_is_read_as_it_stood(screens: Screens, sample_place: Place) -> None:
@@ -50,10 +59,7 @@ def test_a_picture_from_elsewhere_is_not_asked_for(
 ) -> None:
     """Else whoever wrote the document would learn who reads it, and when."""
     needs(ARTIFACT)
-    text = b"# Read\n\n![a badge](https://foreign.example/badge.svg)\n\nThe text.\n"
-    versions = f"/v1/projects/{project}/artifacts/NOTE/badge/versions"
-    made = http.post(versions, content=text, headers={"Content-Type": "text/markdown"})
-    assert made.status_code == 201, made.text
+    write(http, project, "badge", "![a badge](https://foreign.example/badge.svg)\n\nThe text.\n")
     screen = screens(place)
     screen.go(f"/p/{project}/artifacts/NOTE/badge")
     screen.expect("#text").to_contain_text("The text.")
