@@ -37,8 +37,8 @@ def test_a_change_is_read_word_by_word(
     screen.page.wait_for_url(f"**{page}/diff?from=1&to=2")
     assert screen.find("table.diff del").all_inner_texts() == ["seldom"]
     assert screen.find("table.diff ins").all_inner_texts() == ["often"]
-    screen.page.get_by_label("From").select_option("2")
-    screen.page.get_by_label("To").select_option("1")
+    screen.find("select[name=from]").select_option("2")
+    screen.find("select[name=to]").select_option("1")
     screen.page.get_by_role("button", name="Compare").click()
     screen.page.wait_for_url("**/diff?from=2&to=1")
     assert screen.find("table.diff ins").all_inner_texts() == ["seldom"]
