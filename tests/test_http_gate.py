@@ -53,9 +53,7 @@ def test_another_method_is_told_which_there_are(http: httpx2.Client, project: st
     assert (options.status_code, options.headers["allow"]) == (204, "GET, HEAD, POST")
 
 
-@pytest.mark.parametrize(
-    "path", ["/v1", "/v2/projects", "/v1/projects/", "/v1/projects/a%2Fb"]
-)
+@pytest.mark.parametrize("path", ["/v1", "/v2/projects", "/v1/projects/", "/v1/projects/a%2Fb"])
 def test_what_is_not_there_is_a_problem_too(http: httpx2.Client, path: str) -> None:
     answer = http.get(path)
     assert answer.status_code == 404
