@@ -22,7 +22,9 @@ MAX_FORMULAS = 200
 
 _ENVIRONMENT = re.compile(rf"\\begin\{{((?:{'|'.join(ENVIRONMENTS)})\*?)\}}")
 _PLAIN = re.compile(r"\\(?:begin|end)\{equation\*?\}")
-_ALIGNED = re.compile(r"\\(begin|end)\{(?:alignat|flalign|eqnarray|gather|multline)\*?\}(?:\{\d+\})?")
+_ALIGNED = re.compile(
+    r"\\(begin|end)\{(?:alignat|flalign|eqnarray|gather|multline)\*?\}(?:\{\d+\})?"
+)
 
 
 inline_formula = math_inline_dollar(allow_space=False, allow_digits=False, allow_double=True)

@@ -4,6 +4,7 @@ Task boxes are characters and no form fields, the alignment of a cell is a class
 style, and a table stands in an element of its own, so that it scrolls and the page does not.
 """
 
+# ruff: noqa: ARG002 - the parser calls each of these with the same four
 from collections.abc import Sequence
 from html import escape
 
@@ -19,7 +20,9 @@ from projections.markdown.highlight import highlight
 class HtmlOutput(RendererHTML):
     """Renders tokens; `env` says by `settled` whether the block stays as it is, by `highlight` whether code is marked."""
 
-    def definition(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+    def definition(
+        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
+    ) -> str:
         """A link's definition shows nothing."""
         return ""
 
@@ -34,7 +37,9 @@ class HtmlOutput(RendererHTML):
         code = escape(token.content) if marked is None else marked
         return f"<pre{outer}><code{named}>{code}</code></pre>\n"
 
-    def list_item_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+    def list_item_open(
+        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
+    ) -> str:
         """An item, with a box before it if it is a task."""
         checked = tokens[idx].meta.get("checked")
         if checked is None:
@@ -43,12 +48,16 @@ class HtmlOutput(RendererHTML):
         box = "\u2611" if checked else "\u2610"
         return f'{self.renderToken(tokens, idx, options, env)}<span class="task-box">{box}</span> '
 
-    def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+    def table_open(
+        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
+    ) -> str:
         """A table that can be scrolled, by keys too."""
         scrolls = '<div class="table-scroll" tabindex="0" role="region" aria-label="Table">\n'
         return scrolls + self.renderToken(tokens, idx, options, env)
 
-    def table_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+    def table_close(
+        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
+    ) -> str:
         """Its end."""
         return self.renderToken(tokens, idx, options, env) + "</div>\n"
 
@@ -66,7 +75,9 @@ class HtmlOutput(RendererHTML):
             tokens[idx].attrs["class"] = "ta-" + style.removeprefix("text-align:")
         return self.renderToken(tokens, idx, options, env)
 
-    def math_inline(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+    def math_inline(
+        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
+    ) -> str:
         """A formula within a line."""
         return _formula(tokens[idx], env, display=False)
 
@@ -76,7 +87,9 @@ class HtmlOutput(RendererHTML):
         """A formula that is set off, within a paragraph."""
         return _formula(tokens[idx], env, display=True)
 
-    def math_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+    def math_block(
+        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
+    ) -> str:
         """A formula by itself; one without an end is shown as it is written once nothing can end it."""
         token = tokens[idx]
         if token.meta["closed"]:

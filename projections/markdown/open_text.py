@@ -8,7 +8,6 @@ from markdown_it.rules_block.table import escapedSplit
 from markdown_it.token import Token
 
 from projections.markdown.block import inline, to_html
-from projections.markdown.healing import HEALING_PARSER
 from projections.markdown.parser import parse_blocks
 
 _PREFIX = r"[ \t>]*"
@@ -48,7 +47,7 @@ def shown(
     tail = _tail(blocks, lines, ended=text.endswith("\n"))
     env = {"references": references, "known": known}
     for block in blocks:
-        inline(block, env, tail and (tail, HEALING_PARSER))
+        inline(block, env, tail)
     return [to_html(block, settled=False) for block in blocks]
 
 

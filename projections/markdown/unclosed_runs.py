@@ -26,7 +26,9 @@ def heal_delimiters(state: StateInline) -> None:
         token.content = chr(opener.marker) * (2 if opener.marker == ord("~") else 1)
         token.meta = {"closer": True}
         state.delimiters.append(
-            Delimiter(opener.marker, opener.length, len(state.tokens) - 1, -1, open=False, close=True)
+            Delimiter(
+                opener.marker, opener.length, len(state.tokens) - 1, -1, open=False, close=True
+            )
         )
 
 
