@@ -9,8 +9,8 @@ from markdown_it.rules_core import StateCore, text_join
 from markdown_it.token import Token
 
 from projections.markdown.citation_links import cited, link_citations
-from projections.markdown.healing import HEALING_PARSER
 from projections.markdown.headings import Heading, heading_text
+from projections.markdown.healing import HEALING_PARSER
 from projections.markdown.parser import PARSER
 from projections.markdown.sanitise import sanitise
 

@@ -19,13 +19,13 @@ MAX_CODE_CHARACTERS = 16_384
 CLASSES = frozenset(name for name in STANDARD_TYPES.values() if name)
 """Every class that a token can get."""
 
-LANGUAGES = frozenset(  # noqa: SIM905 - read as a paragraph
+LANGUAGES = frozenset(
     """
     bash c cpp c++ csharp c# css diff docker dockerfile elixir elm erlang fish go graphql groovy haskell hcl html http
     ini java javascript js json jsx julia kotlin latex lua make makefile nginx nix objc ocaml perl php
     postgres postgresql powershell proto protobuf py python python3 r rb rs ruby rust scala scheme sh shell sql swift
     terraform tex toml ts tsx typescript vue xml yaml yml zig zsh
-    """.split()
+    """.split()  # noqa: SIM905 - read as a paragraph
 )
 
 
