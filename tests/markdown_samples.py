@@ -22,9 +22,7 @@ DOCUMENTS = {
 }
 EXAMPLES: list[tuple[str, str, int]] = [
     (markdown, html, number)
-    for markdown, html, number in json.loads(
-        (DATA / "commonmark/examples.json").read_text("utf-8")
-    )
+    for markdown, html, number in json.loads((DATA / "commonmark/examples.json").read_text("utf-8"))
 ]
 """Markdown, HTML and number of each example of CommonMark 0.31.2."""
 
