@@ -129,3 +129,19 @@ def test_nothing_in_an_attribute_leaves_it() -> None:
     html = render_markdown('[a](/b "\\"><h1 id=x>")\n\n# c').html
     assert offences(html) == []
     assert html.count("<h1") == 1
+
+
+@pytest.mark.parametrize(
+    "inner", ["<script>", "<!--", "<style>", "</math>", "<title>", "<b title='", "<![CDATA["]
+)
+@pytest.mark.parametrize(
+    "command", ["text", "mbox", "hbox", "verb", "tag", "mathrm", "textcolor{a}"]
+)
+def test_a_formula_hides_nothing_of_what_follows(command: str, inner: str) -> None:
+    html = render_markdown(f"Before $\\{command}{{{inner}}}$ after\n\nEnd\n").html
+    assert html.endswith(" after</p>\n<p>End</p>\n")
+    assert offences(html) == []
+
+
+def test_a_formula_may_compare() -> None:
+    assert "<mo>&lt;</mo>" in render_markdown("$a<b$").html
