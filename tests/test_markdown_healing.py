@@ -38,6 +38,7 @@ CASES = {
     "*a **b*": "<p><em>a <strong>b</strong></em></p>",
     "**a ~~b": "<p><strong>a <s>b</s></strong></p>",
     "_a **b_ c": "<p><em>a **b</em> c</p>",
+    "**x ~~y _a **b_ c": "<p><strong>x <s>y <em>a **b</em> c</s></strong></p>",
     "a `code": "<p>a <code>code</code></p>",
     "``a `b": "<p><code>a `b</code></p>",
     "``a`": "<p><code>a</code></p>",

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from projections.markdown import renderer as limits
 from projections.markdown.front_matter import MAX_CHARACTERS
 from projections.markdown.headings import Heading
 from projections.markdown.highlight import LANGUAGES, MAX_CODE_CHARACTERS, highlight
@@ -146,6 +147,18 @@ def test_headings_have_ids_of_their_own_and_are_given() -> None:
     for one in whole.headings:
         assert whole.html.count(f'id="{one.id}"') == 1
     assert isinstance(whole.headings[0], Heading)
+
+
+def test_no_two_headings_have_the_same_id() -> None:
+    headings = render_markdown("# A 2\n\n# A\n\n# A\n\n# A 3\n\n# A\n").headings
+    assert [one.id for one in headings] == ["h-a-2", "h-a", "h-a-3", "h-a-3-2", "h-a-4"]
+
+
+def test_code_far_down_is_not_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "```js\nlet x\n```\n\n"
+    assert html(code * 3).count("highlight") == 3
+    monkeypatch.setattr(limits, "MAX_MARKED_CHARACTERS", len(code) + 1)
+    assert html(code * 3).count("highlight") == 2
 
 
 def test_many_threads_render_the_same() -> None:

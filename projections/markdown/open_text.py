@@ -26,7 +26,6 @@ _HELD = re.compile(
 formula, the row below a table's head, or a link's definition."""
 _CLOSING = re.compile(_PREFIX + r"(?:`*|~*)[ \t]*")
 _ROW = re.compile(r" {0,3}\|")
-_LEAVES = frozenset({"code_block", "definition", "fence", "hr", "math_block"})
 _CELL_ENDED = re.compile(r"\n\Z|(?<!\\)\|[ \t]*\Z")
 _ENDED = {
     "heading_open": re.compile(r"\n\Z"),
@@ -103,8 +102,6 @@ def _tail(blocks: Sequence[Sequence[Token]], lines: int, text: str) -> Token | N
     block = blocks[-1] if blocks else ()
     for index in range(len(block) - 1, -1, -1):
         token = block[index]
-        if token.type in _LEAVES:
-            return None
         if token.type == "inline" and token.content:
             ended = _ENDED.get(block[index - 1].type)
             over = ended is not None and ended.search(text) is not None
