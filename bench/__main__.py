@@ -8,7 +8,19 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from bench import append, export, proof, rebuild, replay, seal, search, search_speed, start, verify
+from bench import (
+    append,
+    export,
+    markdown,
+    proof,
+    rebuild,
+    replay,
+    seal,
+    search,
+    search_speed,
+    start,
+    verify,
+)
 from bench.ground import Ground, durability, machine, open_ground
 from bench.measure import Figure
 
@@ -23,6 +35,7 @@ SECTIONS: dict[str, Section] = {
     "seal": seal.measure,
     "search": search.measure,
     "search-speed": search_speed.measure,
+    "markdown": markdown.measure,
     "start": start.measure,
 }
 ROUNDS, QUICK_ROUNDS = 5, 3

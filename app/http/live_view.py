@@ -21,9 +21,11 @@ from starlette.concurrency import run_in_threadpool
 from app.drafts import draft_text, version_digest
 from app.http.tail import AWAY, HEARTBEAT_SECONDS, RETRY_MILLISECONDS, place
 from app.ledger import Ledger
+from domain.artifact import MARKDOWN
 from domain.draft import Draft
 from domain.errors import DeedbookError
 from projections.live_render import Block, Change, Renderer, Truncate
+from projections.markdown.renderer import MarkdownRenderer
 from projections.plain_render import PlainRenderer
 
 FRAME_SECONDS = 0.05
@@ -33,7 +35,7 @@ MAX_FRAME_SECONDS = 2.0
 POLL_SECONDS = 2.0
 """Without a hint that the draft has grown: hints get lost, and behind a pooler there are none of others."""
 
-RENDERERS: Mapping[str, Callable[[], Renderer]] = {}
+RENDERERS: Mapping[str, Callable[[], Renderer]] = {MARKDOWN: MarkdownRenderer}
 """By media type."""
 
 _logger = logging.getLogger("deedbook.drafts")
