@@ -402,6 +402,8 @@ def test_a_transcript_that_was_erased_is_missed_in_a_sentence(
     at = transcript(http, project, b"secret")
     path = f"/p/{project}/runs/t/transcripts/{at}"
     assert reader.get(f"{path}?at={at - 1}").status_code == 404
+    append(http, project, "other", CREATED)
+    assert reader.get(f"/p/{project}/runs/other/transcripts/{at}").status_code == 404
     erase_for_good(served.ledger, project, "run/t", 3)
     text = words(read(reader, path))
     assert "The transcript cannot be shown. The content sha256:" in text
