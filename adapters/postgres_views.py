@@ -59,6 +59,17 @@ class RunSummary(msgspec.Struct, frozen=True):
     time: str
 
 
+class RecentRun(msgspec.Struct, frozen=True):
+    """A run at a position, when it was created, and the event by which it entered its phase."""
+
+    run_id: str
+    title: str
+    phase: str
+    created: str
+    position: int
+    time: str
+
+
 class TrailItem(msgspec.Struct, frozen=True):
     """One event for a person: where it stands, who, when, and a sentence."""
 
@@ -286,6 +297,30 @@ class PostgresViews:
                 project=project,
                 at=at,
                 after=after,
+                limit=min(limit, MAX_PAGE),
+            )
+        ]
+
+    def recent_runs(
+        self, project: str, at: int, *, before: int | None = None, limit: int = MAX_PAGE
+    ) -> list[RecentRun]:
+        """The runs that changed their phase last, newest first, before the position of such a change."""
+        return [
+            RecentRun(
+                run_id, title or run_id, phase, format_time(created), position, format_time(time)
+            )
+            for run_id, title, phase, created, position, time in self._rows(
+                """
+                SELECT r.run_id, (array_agg(title ORDER BY position))[1],
+                  (array_agg(phase ORDER BY position DESC))[1], min(time), max(position), max(time)
+                FROM run_change r
+                WHERE r.project_id = %(project)s AND r.position <= %(at)s
+                GROUP BY r.run_id HAVING %(before)s::int8 IS NULL OR max(position) < %(before)s
+                ORDER BY max(position) DESC LIMIT %(limit)s
+                """,
+                project=project,
+                at=at,
+                before=before,
                 limit=min(limit, MAX_PAGE),
             )
         ]

@@ -39,8 +39,9 @@ from app.http.endpoint import Endpoints
 from app.http.gate import Gate, request_id
 from app.http.problems import problem_response
 from app.ledger import Ledger
-from app.web import overview, sign_in
+from app.web import overview, sign_in, transcripts
 from app.web import projects as project_list
+from app.web import runs as run_pages
 from app.web.page import Pages
 from app.web.page_gate import PageGate
 from app.web.static_files import read_static
@@ -68,7 +69,13 @@ TOPICS: tuple[Endpoints, ...] = (
     health.endpoints,
     metrics.endpoints,
 )
-PAGES: tuple[Pages, ...] = (project_list.pages, sign_in.pages, overview.pages)
+PAGES: tuple[Pages, ...] = (
+    project_list.pages,
+    sign_in.pages,
+    overview.pages,
+    run_pages.pages,
+    transcripts.pages,
+)
 THREADS = 96
 """Use cases at once: appends wait here for their group's commit."""
 

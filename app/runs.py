@@ -79,9 +79,15 @@ def gates(
     Raises:
         NotFound: `project-not-found`, `run-not-found`, `position-in-the-future`.
     """
-    shown = timeline(ledger, project, run, at)
+    return gates_of_timeline(ledger, project, timeline(ledger, project, run, at), commit)
+
+
+def gates_of_timeline(
+    ledger: Ledger, project: str, shown: Timeline, commit: str | None = None
+) -> Gates:
+    """The gates of a run whose timeline was read already, at the position of that."""
     policies = _policies(ledger, project, shown.position)
-    events = _events(ledger, project, run, shown.position)
+    events = _events(ledger, project, shown.run, shown.position)
     refused = unapproved(events, partial(_policy_before, policies))
     return gates_of(shown, policies[-1][1], refused, commit)
 

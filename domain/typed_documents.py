@@ -49,13 +49,23 @@ def check_document(kind: str, raw: bytes) -> None:
         Malformed: It is no JSON.
         Invalid: `validation-failed` and the door's other codes.
     """
+    document_in(kind, raw)
+
+
+def document_in(kind: str, raw: bytes) -> object:
+    """What a document says, as its kind's struct; None for a kind without a schema.
+
+    Raises:
+        Malformed: It is no JSON.
+        Invalid: `validation-failed` and the door's other codes.
+    """
     value = canonical.read(raw)
     schema = _SCHEMAS.get(kind)
     if schema is None:
-        return
+        return None
     struct, read = schema
     try:
-        read(canonical.write(msgspec.convert(value, struct)))
+        return read(canonical.write(msgspec.convert(value, struct)))
     except (msgspec.ValidationError, Damaged) as error:
         what = error.detail if isinstance(error, Damaged) else f"{error}."
         raise Invalid("validation-failed", f"This is no {kind}: {what}") from None

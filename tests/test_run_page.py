@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from app.cli.run_page import aligned, page, readable_duration, seen_width
+from app.cli.run_page import aligned, page, seen_width
+from app.durations import readable_duration
 from domain.events import (
     ApprovalRecorded,
     ApprovalRequested,

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from app.cli.output import printable
+from app.durations import readable_duration
 from app.progress import readable_size
 from domain.events import Resource
 from domain.times import milliseconds_between
@@ -101,17 +102,6 @@ def seen_width(text: str) -> int:
         0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1
         for one in text
     )
-
-
-def readable_duration(milliseconds: int) -> str:
-    """A duration for people, by its two greatest units."""
-    seconds = milliseconds // 1000
-    if seconds < 60:
-        return f"{milliseconds} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86_400
-    if minutes < 60:
-        return f"{minutes} min {seconds % 60:02d} s"
-    return f"{hours} h {minutes % 60:02d} min" if hours < 24 else f"{days} d {hours % 24} h"
 
 
 def aligned(rows: Sequence[Line]) -> Iterator[Line]:

@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 import jinja2
 from starlette.responses import RedirectResponse, Response
 
+from app.durations import readable_duration
 from app.web.page import Visit
 from app.web.static_files import address_of
 
@@ -90,7 +91,14 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters.update(size=size, count=count, when=day_and_time, short=short, segment=segment)
+    made.filters.update(
+        size=size,
+        count=count,
+        when=day_and_time,
+        short=short,
+        segment=segment,
+        duration=readable_duration,
+    )
     made.globals.update(link=link, static=address_of, visit=None)
     return made
 
