@@ -22,6 +22,8 @@ WINDOWS = os.name == "nt"
 INTERRUPTED, TERMINATED = 130, 143
 MOST_CORES = 7  # beyond that, servers of Postgres cost more than they save
 EXTRA_SECONDS = 300
+SCREENSHOTS = os.path.join(ROOT, ".screenshots")
+"""What the stage `browser` saw, for people."""
 MARK = "made-by-run.py"
 """A file in `.venv`: we made it, so we may make it anew."""
 
@@ -258,6 +260,7 @@ def pip_command(lock: str, more: list[str]) -> list[str]:
 
 def test(arguments: list[str], environment: dict[str, str]) -> int:
     """Run everything, whatever fails on the way, and sum it up."""
+    import shutil
     import tempfile
     import time
 
@@ -281,6 +284,7 @@ def test(arguments: list[str], environment: dict[str, str]) -> int:
             started = time.monotonic()
             if name == "pytest":  # what an interrupted run left is not of this one
                 call([python(), "-m", "coverage", "erase"], environment)
+                shutil.rmtree(SCREENSHOTS, ignore_errors=True)
             status = call([python(), *command], environment)
             results.append((name, status, time.monotonic() - started))
             if status in (INTERRUPTED, TERMINATED):
@@ -295,20 +299,26 @@ def test(arguments: list[str], environment: dict[str, str]) -> int:
         print("%-18s %s" % (name, numbers))
         for reason, times in reasons:
             print("%-18s   %d skipped: %s" % ("", times, reason))
+    pictures = os.listdir(SCREENSHOTS) if os.path.isdir(SCREENSHOTS) else []
+    if pictures:
+        print("%-18s %d in %s" % ("screenshots", len(pictures), SCREENSHOTS))
     sys.stdout.flush()
     return verdict([status for _, status, _ in results])
 
 
 def stages(arguments: list[str]) -> list[tuple[str, list[str]]]:
-    """Everything in two parts, so that what needs programs of others has its own time and numbers.
+    """Everything in three parts: what needs programs of others, or a browser, has its own time and numbers.
 
-    What somebody names runs at once.
+    A browser's tests are processes of their own too, because theirs run an event loop. What somebody
+    names runs at once.
     """
     if arguments:
         return [("pytest", arguments)]
     return [
-        ("pytest", ["-m", "not outside"]),
+        ("pytest", ["-m", "not outside and not browser"]),
         ("outside programs", ["-m", "outside", "--cov-append"]),
+        # By test, and not by file: most of them are in one.
+        ("browser", ["-m", "browser", "--cov-append", "--dist", "loadgroup", "tests/browser"]),
     ]
 
 

@@ -1,14 +1,20 @@
 """Reads of single events and filtered pages of them, as the bytes that are stored."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 import msgspec
 from psycopg_pool import ConnectionPool
 
+from adapters.postgres_connect import reading
 from adapters.postgres_views import TrailFilter
 from domain.errors import NotFound
+from domain.times import format_time
+from projections.activity import Moment
 
 PAGE_EVENTS = 1_000
+PROBES = 64
+"""Positions that are looked at together where one is searched for by its time."""
 
 
 class StoredEvent(msgspec.Struct, frozen=True):
@@ -42,6 +48,40 @@ class PostgresEvents:
         if row is None:
             raise NotFound("position-not-found", f"{project} has no event at position {position}.")
         return StoredEvent(bytes(row[0]), bytes(row[1]))
+
+    def moments(self, project: str, positions: Sequence[int]) -> list[Moment]:
+        """The times of some positions, in order; those that do not exist are left away."""
+        with reading(self._pool) as connection:
+            rows = connection.execute(
+                """
+                SELECT position, time FROM event WHERE project_id = %s AND position = ANY(%s)
+                ORDER BY position
+                """,
+                (project, list(positions)),
+            ).fetchall()
+        return [Moment(position, format_time(time)) for position, time in rows]
+
+    def position_before(self, project: str, time: datetime, upto: int) -> int:
+        """The newest position up to `upto` whose event is older than a time; 0: none is.
+
+        There is no index of times, and none is needed: a log's time never falls, so a few rounds find it.
+        """
+        low, high = 0, upto
+        with reading(self._pool) as connection:
+            while low < high:
+                step = -(-(high - low) // PROBES)
+                probes = [*range(low + step, high, step), high]
+                row = connection.execute(
+                    """
+                    SELECT max(position) FROM event
+                    WHERE project_id = %s AND position = ANY(%s) AND time < %s
+                    """,
+                    (project, probes, time),
+                ).fetchone()
+                assert row is not None
+                low = low if row[0] is None else int(row[0])
+                high = min((one for one in probes if one > low), default=low + 1) - 1
+        return low
 
     def version(self, project: str, stream: str, upto: int) -> int:
         """The version of a stream at a position; 0 when it has no event."""

@@ -89,6 +89,43 @@ class PostgresSeals:
             )
         return [_sealed(row) for row in rows]
 
+    def of_file(self, zip_sha256: bytes) -> list[Sealed]:
+        """The seals of an export that has this SHA-256, newest first; none when it was never made here."""
+        with reading(self._pool) as connection:
+            rows = (
+                connection.cursor(binary=True)
+                .execute(
+                    """
+                    SELECT e.position - 1, e.statement, k.spki, e.sidecar
+                    FROM export x
+                    JOIN seal_entry e ON e.of_project = x.project_id
+                      AND e.of_position = x.position AND e.scope = x.scope
+                    JOIN seal_key k ON k.ordinal = e.key_ordinal
+                    WHERE x.zip_sha256 = %b ORDER BY e.position DESC LIMIT %b
+                    """,
+                    (zip_sha256, MAX_LISTED),
+                )
+                .fetchall()
+            )
+        return [_sealed(row) for row in rows]
+
+    def of_project(self, project: str, limit: int) -> list[Sealed]:
+        """The newest seals of a project's exports, newest first."""
+        with reading(self._pool) as connection:
+            rows = (
+                connection.cursor(binary=True)
+                .execute(
+                    """
+                    SELECT e.position - 1, e.statement, k.spki, e.sidecar
+                    FROM seal_entry e JOIN seal_key k ON k.ordinal = e.key_ordinal
+                    WHERE of_project = %b ORDER BY e.position DESC LIMIT %b
+                    """,
+                    (project, min(limit, MAX_LISTED)),
+                )
+                .fetchall()
+            )
+        return [_sealed(row) for row in rows]
+
     def append(self, signed: SignedStatement, subject: Subject, signer: Signer) -> Sealed:
         """Log a signed statement and sign the log's checkpoint; the same one again is found.
 

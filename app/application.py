@@ -33,13 +33,25 @@ from app.http import (
     search,
     sign_in_links,
     tokens,
+    verify,
 )
 from app.http.edge import Edge
 from app.http.endpoint import Endpoints
 from app.http.gate import Gate, request_id
 from app.http.problems import problem_response
 from app.ledger import Ledger
-from app.web import overview, sign_in, transcripts
+from app.web import artifacts as artifact_pages
+from app.web import (
+    day,
+    diffs,
+    event,
+    live_drafts,
+    overview,
+    search_page,
+    sign_in,
+    trail,
+    transcripts,
+)
 from app.web import projects as project_list
 from app.web import runs as run_pages
 from app.web.page import Pages
@@ -62,6 +74,7 @@ TOPICS: tuple[Endpoints, ...] = (
     exports.endpoints,
     seals.endpoints,
     seal_log.endpoints,
+    verify.endpoints,
     imports.endpoints,
     tokens.endpoints,
     sign_in_links.endpoints,
@@ -73,8 +86,15 @@ PAGES: tuple[Pages, ...] = (
     project_list.pages,
     sign_in.pages,
     overview.pages,
+    trail.pages,
+    day.pages,
+    search_page.pages,
     run_pages.pages,
     transcripts.pages,
+    artifact_pages.pages,
+    diffs.pages,
+    live_drafts.pages,
+    event.pages,
 )
 THREADS = 96
 """Use cases at once: appends wait here for their group's commit."""

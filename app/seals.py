@@ -14,7 +14,14 @@ from domain.signed_note import Signer
 from domain.trust import Trust
 from projections.manifest import Tree
 
-__all__ = ["Sealed", "Seals"]
+__all__ = ["SealMade", "Sealed", "Seals"]
+
+
+class SealMade(msgspec.Struct, frozen=True):
+    """A seal in a list: its index in the seal log, from 0, and what it says."""
+
+    index: int
+    seal: Seal
 
 
 class Seals:
@@ -88,6 +95,27 @@ class Seals:
             if _commit_of(parse_statement(one.statement)) == commit
         )
         return check_subject(next(matching, None), subject)
+
+    def of_file(self, zip_sha256: bytes) -> Sealed | None:
+        """A seal of the export with this SHA-256: the newest by a key that is valid where it stands.
+
+        Raises:
+            NotFound: `signing-key-absent`.
+        """
+        found = self._store.of_file(zip_sha256)
+        trust = self.trust()
+        for one in found:
+            key = trust.seal_key(one.hint)
+            if key is not None and key.valid(one.index):
+                return one
+        return found[0] if found else None
+
+    def listed(self, project: str, limit: int) -> list[SealMade]:
+        """The newest seals of a project's exports, newest first."""
+        return [
+            SealMade(one.index, parse_statement(one.statement))
+            for one in self._store.of_project(project, limit)
+        ]
 
     def trust(self) -> Trust:
         """The ledger's public keys, and where each is valid.

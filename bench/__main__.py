@@ -15,6 +15,7 @@ from bench import (
     proof,
     rebuild,
     replay,
+    screen,
     seal,
     search,
     search_speed,
@@ -37,6 +38,7 @@ SECTIONS: dict[str, Section] = {
     "search-speed": search_speed.measure,
     "markdown": markdown.measure,
     "start": start.measure,
+    "screen": screen.measure,
 }
 ROUNDS, QUICK_ROUNDS = 5, 3
 

@@ -86,6 +86,28 @@ def unified(diff: TextDiff, old_name: str, new_name: str) -> str:
     return "".join(parts)
 
 
+def kept(old: Sequence[str], new: Sequence[str], *, max_edits: int) -> list[tuple[int, int]] | None:
+    """Which parts of `old` are in `new` as well, in order: pairs of indices, both ascending.
+
+    As many as there can be. A part that only one side has cannot stay, so it is left out before the
+    search.
+
+    Args:
+        old: Lines, or words.
+        new: Likewise.
+        max_edits: How many of the others may stand between them, which bounds the work to its square.
+
+    Returns:
+        None when there are more.
+    """
+    shared = set(old) & set(new)
+    old_at = [index for index, part in enumerate(old) if part in shared]
+    new_at = [index for index, part in enumerate(new) if part in shared]
+    numbers = {part: number for number, part in enumerate(sorted(shared))}
+    pairs = _common([numbers[old[i]] for i in old_at], [numbers[new[i]] for i in new_at], max_edits)
+    return None if pairs is None else [(old_at[i], new_at[j]) for i, j in pairs]
+
+
 def _lines(text: str) -> list[str]:
     lines = [line + "\n" for line in text.split("\n")]
     lines[-1] = lines[-1][:-1]
@@ -154,7 +176,7 @@ def _changes(before: Sequence[str], after: Sequence[str]) -> tuple[list[_Span], 
         return [], False
     pairs: list[tuple[int, int]] | None = None
     if max(old_end, new_end) - head <= MAX_LINES:
-        pairs = _matches(before[head:old_end], after[head:new_end])
+        pairs = kept(before[head:old_end], after[head:new_end], max_edits=MAX_EDITS)
     spans: list[_Span] = []
     old_at = new_at = head
     for old, new in [
@@ -167,24 +189,11 @@ def _changes(before: Sequence[str], after: Sequence[str]) -> tuple[list[_Span], 
     return spans, pairs is None
 
 
-def _matches(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]] | None:
-    """Pairs of equal lines that stay, ascending; None when more than MAX_EDITS are needed.
-
-    A line that only one side has cannot stay, so it is left out before the search.
-    """
-    shared = set(old) & set(new)
-    old_at = [index for index, line in enumerate(old) if line in shared]
-    new_at = [index for index, line in enumerate(new) if line in shared]
-    numbers = {line: number for number, line in enumerate(sorted(shared))}
-    pairs = _common([numbers[old[i]] for i in old_at], [numbers[new[i]] for i in new_at])
-    return None if pairs is None else [(old_at[i], new_at[j]) for i, j in pairs]
-
-
-def _common(old: Sequence[int], new: Sequence[int]) -> list[tuple[int, int]] | None:
-    """A longest common subsequence as index pairs, with at most MAX_EDITS edits around it."""
-    reach = array("i", [0]) * (2 * MAX_EDITS + 3)  # reach[k]: furthest old index on diagonal k
+def _common(old: Sequence[int], new: Sequence[int], max_edits: int) -> list[tuple[int, int]] | None:
+    """A longest common subsequence as index pairs, with at most `max_edits` edits around it."""
+    reach = array("i", [0]) * (2 * max_edits + 3)  # reach[k]: furthest old index on diagonal k
     trace: list[array[int]] = []
-    for edits in range(MAX_EDITS + 1):
+    for edits in range(max_edits + 1):
         trace.append(_window(reach, edits))
         for k in range(-edits, edits + 1, 2):
             down = k == -edits or (k != edits and reach[k - 1] < reach[k + 1])

@@ -40,7 +40,7 @@ MAX_ITEMS = 10_000
 """Of one timeline: a run with more events shows its first and says so."""
 
 Tone = Literal["good", "bad", "warn", "neutral"]
-_TONES: Mapping[str, Tone] = {
+WORDS: Mapping[str, Tone] = {
     "succeeded": "good",
     "PASSED": "good",
     "approved": "good",
@@ -52,6 +52,7 @@ _TONES: Mapping[str, Tone] = {
     "rolled_back": "warn",
     "WARNED": "warn",
 }
+"""How results, decisions and outcomes sound."""
 
 
 class ShownContent(msgspec.Struct, frozen=True):
@@ -390,11 +391,11 @@ def tone_of(data: EventData) -> Tone:
     """Whether an event is good or bad news."""
     match data:
         case VerificationRecorded(result=word) | ApprovalRecorded(decision=word):
-            return _TONES[word]
+            return WORDS[word]
         case RunFinished(outcome=word) | StepFinished(outcome=word):
-            return _TONES[word]
+            return WORDS[word]
         case SideEffectFinished(outcome=word) | DeploymentRecorded(outcome=word):
-            return _TONES[word]
+            return WORDS[word]
         case TranscriptRecorded(exit_code=code):
             return "neutral" if code == 0 else "bad"
         case AttestationRecorded(verified=verified):

@@ -34,15 +34,30 @@ MAX_CHARACTERS = 200
 
 def sentence(event: Recorded) -> str:
     """What happened, without who and when; at most 200 characters, no control characters."""
-    text = _clean(f"{_subject(event)}{_what(event.data)}")
+    about = _subject(event)
+    text = _clean(f"{about}: {_what(event.data)}" if about else _what(event.data))
     return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + "…"
+
+
+def parted(event: Recorded) -> tuple[str, str]:
+    """The sentence in two: what it is about, and what is said of that behind a colon; all of it, if nothing."""
+    text = sentence(event)
+    match event.data:
+        case ArtifactErased(artifact=of, artifact_version=version):
+            about = f"erased {of} version {version}"
+        case RecordErased(record=of, record_version=version):
+            about = f"erased a content of {of} version {version}"
+        case _:
+            about = _subject(event)
+    about = _clean(about)
+    return (about, text[len(about) + 2 :]) if text.startswith(f"{about}: ") else ("", text)
 
 
 def _subject(event: Recorded) -> str:
     kind, _, rest = event.stream.partition("/")
     if kind == "artifact":
-        return f"{rest} version {event.version}: "
-    return f"run {rest}: " if kind == "run" else ""
+        return f"{rest} version {event.version}"
+    return f"run {rest}" if kind == "run" else ""
 
 
 def _what(data: EventData) -> str:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the programs of others against which the tests check, where that can be done: Debian packages as
+# Installs the programs of others with which the tests check, Chromium among them, where that can be done: Debian packages as
 # root on a system with apt; Python and npm packages into environments of their own, from wherever pip
 # and npm are configured to get them. It never fails: a test skips, with its reason, where its program is absent.
 #
@@ -51,6 +51,10 @@ missing_node() {
   has npm || echo npm
 }
 
+missing_browser() {
+  has chromium || has chromium-browser || has google-chrome || echo chromium
+}
+
 debian() {
   [ "$#" -eq 0 ] && return
   [ "$(id -u)" -eq 0 ] && has apt-get || return
@@ -67,6 +71,9 @@ debian "${wanted[@]}"
 # Apart, because npm brings hundreds of others: what goes wrong there costs nothing else.
 mapfile -t wanted < <(missing_node)
 debian "${wanted[@]}"
+# 400 MB with everything it needs.
+mapfile -t wanted < <(missing_browser)
+seconds=600 debian "${wanted[@]}"
 
 # --- Python packages: in an environment of their own, and not in the locks, which are ours ---
 
@@ -130,7 +137,7 @@ done
 
 # --- what is here ---
 
-mapfile -t absent < <(missing_packages; missing_node)
+mapfile -t absent < <(missing_packages; missing_node; missing_browser)
 for one in "${python_packages[@]}"; do has_python "$one" || absent+=("$one"); done
 has_witness || absent+=("$witness")
 for one in "${npm_packages[@]}"; do has_npm "$one" || absent+=("$one"); done

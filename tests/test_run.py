@@ -185,10 +185,14 @@ def test_any_status_but_zero_fails_the_whole(statuses: list[int], expected: int)
     assert run.verdict(statuses) == expected
 
 
-def test_programs_of_others_have_a_stage_of_their_own_unless_something_is_named() -> None:
-    own, others = run.stages([])
-    assert own == ("pytest", ["-m", "not outside"])
+def test_programs_of_others_and_a_browser_have_stages_of_their_own_unless_something_is_named() -> (
+    None
+):
+    own, others, browser = run.stages([])
+    assert own == ("pytest", ["-m", "not outside and not browser"])
     assert others == ("outside programs", ["-m", "outside", "--cov-append"])
+    assert browser[0] == "browser"
+    assert browser[1] == ["-m", "browser", "--cov-append", "--dist", "loadgroup", "tests/browser"]
     assert run.stages(["tests/test_run.py"]) == [("pytest", ["tests/test_run.py"])]
 
 

@@ -23,7 +23,7 @@ from domain.events import (
     VerificationRecorded,
 )
 from domain.verification import CheckSummary
-from projections.trail import MAX_CHARACTERS, sentence
+from projections.trail import MAX_CHARACTERS, parted, sentence
 from tests.test_run_rules import TABLE
 
 DIGEST = "sha256:" + "0" * 64
@@ -84,6 +84,31 @@ def test_every_type_of_event_is_a_sentence() -> None:
 @pytest.mark.parametrize(("stream", "data", "said"), SAID)
 def test_a_sentence_says_what_counts(stream: str, data: EventData, said: str) -> None:
     assert sentence(recorded(data, stream)) == said
+
+
+@pytest.mark.parametrize(
+    ("stream", "data", "about"),
+    [
+        ("run/r1", SAID[0][1], "run r1"),
+        ("artifact/PRD/a: b", OTHERS[3], "PRD/a: b version 1"),
+        ("erasures", OTHERS[4], "erased artifact/PRD/main version 1"),
+        ("erasures", OTHERS[5], "erased a content of run/r1 version 6"),
+        ("project", OTHERS[0], ""),
+        ("project", OTHERS[2], ""),  # its colon is no subject's
+    ],
+)
+def test_a_sentence_in_two_is_the_sentence(stream: str, data: EventData, about: str) -> None:
+    event = recorded(data, stream)
+    found, said = parted(event)
+    assert found == about
+    assert (f"{about}: {said}" if about else said) == sentence(event)
+
+
+def test_a_subject_that_fills_the_sentence_leaves_it_whole() -> None:
+    endless = ArtifactErased(
+        artifact=f"artifact/PRD/{'a' * 300}", artifact_version=1, digest=DIGEST, reason="asked"
+    )
+    assert parted(recorded(endless, "erasures")) == ("", sentence(recorded(endless, "erasures")))
 
 
 def test_no_control_character_and_no_length_gets_through() -> None:

@@ -26,12 +26,17 @@ class Accepted(Generic[Body]):
         decoders: For each media type, what makes the body's value of its bytes.
         max_bytes: Larger bodies are refused.
         spooled: Whether the body goes to a file on disk; the decoder then gets the file's path.
+        at_once: How many of these a process works on at the same time; a further one is refused before its
+            body is read. None: as many as come.
+        seconds: In which a spooled body has to arrive; None: as long as something comes.
     """
 
     schema: Any
     decoders: Mapping[str, Callable[[bytes], Body]]
     max_bytes: int = MAX_JSON_BYTES
     spooled: bool = False
+    at_once: int | None = None
+    seconds: float | None = None
 
 
 def json_body(kind: type[Body], max_bytes: int = MAX_JSON_BYTES) -> Accepted[Body]:
@@ -39,10 +44,17 @@ def json_body(kind: type[Body], max_bytes: int = MAX_JSON_BYTES) -> Accepted[Bod
     return Accepted(kind, {"application/json": lambda raw: decode_json(raw, kind)}, max_bytes)
 
 
-def file_body(media_type: str, max_bytes: int) -> Accepted[Path]:
-    """A body that is kept in a file while the handler works."""
+def file_body(
+    media_type: str, max_bytes: int, *, at_once: int | None = None, seconds: float | None = None
+) -> Accepted[Path]:
+    """A body that is kept in a file while the handler works; the limits are those of `Accepted`."""
     return Accepted(
-        bytes, {media_type: lambda raw: Path(os.fsdecode(raw))}, max_bytes, spooled=True
+        bytes,
+        {media_type: lambda raw: Path(os.fsdecode(raw))},
+        max_bytes,
+        spooled=True,
+        at_once=at_once,
+        seconds=seconds,
     )
 
 

@@ -6,7 +6,9 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from anyio import CapacityLimiter, to_thread
@@ -59,6 +61,7 @@ class Gate:
             self._by_method.setdefault("HEAD", self._by_method["GET"])
         self._allow = ", ".join(sorted(self._by_method))
         self._threads = threads
+        self._busy: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -109,7 +112,8 @@ class Gate:
         decode = _decoder(endpoint, request.headers)
         if endpoint.accepted.spooled:
             bearer = await self._in_thread(self._authenticate, endpoint, request)
-            return await self._call_spooled(endpoint, request, bearer, media_type, decode)
+            with self._turn(endpoint):
+                return await self._call_spooled(endpoint, request, bearer, media_type, decode)
         bearer = None
         early = _announced(request.headers, endpoint.accepted.max_bytes) <= READ_FIRST_BYTES
         if not early:
@@ -136,15 +140,33 @@ class Gate:
         with tempfile.NamedTemporaryFile(prefix="deedbook-", suffix=".upload") as file:
             digest = hashlib.sha256()
             size = 0
-            async for chunk in _chunks(request, endpoint.accepted.max_bytes):
-                digest.update(chunk)
-                size += len(chunk)
-                await self._in_thread(file.write, chunk)
+            try:
+                async with asyncio.timeout(endpoint.accepted.seconds):
+                    async for chunk in _chunks(request, endpoint.accepted.max_bytes):
+                        digest.update(chunk)
+                        size += len(chunk)
+                        await self._in_thread(file.write, chunk)
+            except TimeoutError:
+                raise _late() from None
             _check_length(request.headers, size)
             await self._in_thread(file.flush)
             body = decode(os.fsencode(file.name))
             call = self._make(endpoint, request, bearer, body, digest.digest(), media_type)
             return await self._in_thread(endpoint.handler, call)
+
+    @contextmanager
+    def _turn(self, endpoint: Endpoint[Any, Any]) -> Iterator[None]:
+        """One of the places of an endpoint that does not do everything at once; the loop's thread alone counts."""
+        at_once, method = endpoint.accepted.at_once, endpoint.method
+        if at_once is not None and self._busy[method] >= at_once:
+            raise Unavailable(
+                "rate-limited", f"{at_once} of these are being worked on: repeat it a little later."
+            )
+        self._busy[method] += 1
+        try:
+            yield
+        finally:
+            self._busy[method] -= 1
 
     async def _in_thread(
         self, work: Callable[[Unpack[Given]], Result], *arguments: *Given
@@ -298,7 +320,7 @@ async def _chunks(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
             async with asyncio.timeout(CHUNK_SECONDS):
                 chunk = await anext(stream, None)
         except TimeoutError:
-            raise Malformed("request-timeout", "The body did not arrive in time.") from None
+            raise _late() from None
         if chunk is None:
             return
         size += len(chunk)
@@ -312,6 +334,10 @@ def _check_length(headers: Mapping[str, str], size: int) -> None:
     given = headers.get("content-length")
     if given is not None and int(given) != size:
         raise Malformed("malformed-body", f"{given} bytes were announced, {size} have come.")
+
+
+def _late() -> Malformed:
+    return Malformed("request-timeout", "The body did not arrive in time.")
 
 
 def _too_large(max_bytes: int) -> TooLarge:

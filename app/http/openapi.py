@@ -42,6 +42,7 @@ HEADERS: Mapping[str, str] = {
     "Range": "One range of bytes.",
     "If-Range": "The entity tag for which the range is meant.",
     "Upstash-Signature": "QStash's signature of the body and this address, a JWT.",
+    "Deedbook-Sidecar": "The seal of the export, its `.sigstore.json`, as base64.",
     "Last-Event-ID": "The id of the last server-sent event seen: a position, or a draft's offset.",
     "Upload-Offset": "How many bytes the draft has before this text.",
 }

@@ -5,6 +5,8 @@ import msgspec
 from adapters.postgres_views import ProjectSummary
 from app.web.page import Visit
 from domain.events import parse
+from projections.activity import Activity, activity, sampled_positions
+from projections.trail import sentence
 
 
 class AtQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,6 +23,8 @@ class Place(msgspec.Struct, frozen=True):
         size: The newest position.
         at: `position`, where the reader chose one: links on the page stay there. Else None.
         time: Of the event at the position.
+        said: What happened there, as a sentence.
+        activity: Of the whole log, for the figure above the time slider.
     """
 
     project: ProjectSummary
@@ -28,6 +32,8 @@ class Place(msgspec.Struct, frozen=True):
     size: int
     at: int | None
     time: str
+    said: str
+    activity: Activity
 
     @property
     def slug(self) -> str:
@@ -49,5 +55,13 @@ def stand(visit: Visit[object], at: int | None) -> Place:
     ledger, project = visit.ledger, visit.project
     size = ledger.log.head(project).size
     position = max(ledger.position(project, at), 1)
-    time = parse(ledger.events.get(project, position).line).time
-    return Place(ledger.views.project(project, position), position, size, at, time)
+    event = parse(ledger.events.get(project, position).line)
+    return Place(
+        project=ledger.views.project(project, position),
+        position=position,
+        size=size,
+        at=at,
+        time=event.time,
+        said=sentence(event),
+        activity=activity(ledger.events.moments(project, sampled_positions(size))),
+    )

@@ -1,0 +1,108 @@
+"""Every page on a filled ledger: for everybody, in light and dark, on a narrow screen, without scripts, and light."""
+
+import re
+
+import pytest
+
+from tests.browser.axe import violations
+from tests.browser.sample_ledger import DRAFT, KEY, KIND, PROJECT
+from tests.browser.screen import NARROW, Place, Screens
+from tests.browser.served_pages import paths
+
+MAX_BYTES = 100_000
+"""Of a page with its sheet and scripts; ours has little content."""
+
+ALPHA, DOCUMENT = f"/p/{PROJECT}", f"/p/{PROJECT}/artifacts/{KIND}/{KEY}"
+ARTIFACT = "/p/{project}/artifacts/{kind}/{key}"
+SHOWN = {
+    "/": "/",
+    "/sign-in": "/sign-in",
+    "/sessions": "/sessions",
+    "/search": "/search?q=whole",
+    "/verify": "/verify",
+    "/p/{project}": ALPHA,
+    "/p/{project}/trail": f"{ALPHA}/trail",
+    "/p/{project}/search": f"{ALPHA}/search?q=whole",
+    "/p/{project}/runs": f"{ALPHA}/runs",
+    "/p/{project}/runs/{run}": f"{ALPHA}/runs/r1",
+    "/p/{project}/runs/{run}/transcripts/{position}": f"{ALPHA}/runs/r1/transcripts/23",
+    "/p/{project}/exports": f"{ALPHA}/exports",
+    "/p/{project}/events/{position}": f"{ALPHA}/events/3",
+    ARTIFACT: DOCUMENT,
+    f"{ARTIFACT}/diff": f"{DOCUMENT}/diff?from=1&to=2",
+    f"{ARTIFACT}/drafts/{{draft}}": f"/p/{PROJECT}/artifacts/{KIND}/draft/drafts/{DRAFT}",
+}
+"""A path to look at for each page."""
+MORE = {
+    "project at a position": ("/p/{project}", f"{ALPHA}?at=3"),
+    "project with one event": ("/p/{project}", f"{ALPHA}?at=1"),
+    "small project": ("/p/{project}", "/p/beta"),
+    "trail at a position": ("/p/{project}/trail", f"{ALPHA}/trail?at=5"),
+    "trail of nobody": ("/p/{project}/trail", f"{ALPHA}/trail?actor=user:nobody"),
+    "search for nothing": ("/p/{project}/search", f"{ALPHA}/search"),
+    "search without a result": ("/search", "/search?q=zyxwvut"),
+    "runs of a small project": ("/p/{project}/runs", "/p/beta/runs"),
+    "another run": ("/p/{project}/runs/{run}", f"{ALPHA}/runs/r2"),
+    "run at a position": ("/p/{project}/runs/{run}", f"{ALPHA}/runs/r1?at=20"),
+    "first event": ("/p/{project}/events/{position}", f"{ALPHA}/events/1"),
+    "first version": (ARTIFACT, f"{DOCUMENT}?version=1"),
+    "version at a position": (ARTIFACT, f"{ALPHA}/artifacts/PRD/main?at=2"),
+    "cited version": (ARTIFACT, f"{ALPHA}/artifacts/PRD/main"),
+    "hostile version": (ARTIFACT, f"{ALPHA}/artifacts/{KIND}/hostile"),
+    "erased version": (ARTIFACT, f"{ALPHA}/artifacts/NOTE/secret"),
+    "empty version": (ARTIFACT, f"{ALPHA}/artifacts/NOTE/empty"),
+    "picture": (ARTIFACT, f"{ALPHA}/artifacts/NOTE/large"),
+    "plan": (ARTIFACT, f"{ALPHA}/artifacts/IMPLEMENTATION_PLAN/r1"),
+}
+"""More looks at the same pages, by page."""
+NOT_SEEN = {
+    "/sign-in/done": "sends the reader on, unless the browser keeps no cookie",
+    "/p/{project}/on": "sends the reader to the position at the end of a day",
+}
+LOOKS = {
+    **{path: path_of for path, path_of in SHOWN.items() if path in paths()},
+    **{name: path for name, (page, path) in MORE.items() if page in paths()},
+}
+
+
+def test_every_page_that_is_served_is_looked_at() -> None:
+    assert paths() <= SHOWN.keys() | NOT_SEEN.keys()
+
+
+@pytest.mark.parametrize(("name", "path"), LOOKS.items(), ids=LOOKS)
+def test_a_page_is_for_everybody(
+    screens: Screens, sample_place: Place, name: str, path: str
+) -> None:
+    place = Place(sample_place.url) if path == "/sign-in" else sample_place
+    title = re.sub(r"\W+", "-", name).strip("-") or "projects"
+    screen = screens(place)
+    screen.go(path)
+    assert screen.weight() < MAX_BYTES
+    screen.picture(f"{title}-light")
+    assert violations(screen) == []
+    assert screen.find("h1").count() == 1
+    heading = screen.find("h1").inner_text()
+
+    screen.page.emulate_media(color_scheme="dark")
+    screen.picture(f"{title}-dark")
+
+    screen.page.set_viewport_size({"width": NARROW, "height": 740})
+    screen.picture(f"{title}-narrow")
+    assert screen.overflow() <= 0
+    assert violations(screen) == []
+
+    plain = screens(place, scripts=False)
+    plain.go(path)
+    assert plain.find("h1").inner_text() == heading
+    assert len(plain.find("main").inner_text()) > len(heading)
+
+
+def test_what_is_not_there_is_told_on_a_page_for_everybody(
+    screens: Screens, sample_place: Place
+) -> None:
+    screen = screens(sample_place)
+    screen.go("/p/nobody-knows", 404)
+    screen.forgive("status of 404")
+    assert violations(screen) == []
+    screen.page.set_viewport_size({"width": NARROW, "height": 740})
+    assert screen.overflow() <= 0
