@@ -57,11 +57,12 @@ def show_diff(visit: Visit[DiffQuery]) -> Response:
     new = latest.version if query.to is None else query.to
     old = max(new - 1, 0) if query.from_ is None else query.from_
     sides = [_side(visit.ledger, path, number, place.position) for number in (old, new)]
-    compared, problem = None, None
+    compared: Compared | None = None
+    problem: DeedbookError | None = None
     try:
         before, after = (_text(visit.ledger, path.project, side) for side in sides)
     except (Gone, NotFound, Malformed) as error:
-        problem: DeedbookError | None = error
+        problem = error
     else:
         compared = _compared(before, after, whole=bool(query.whole))
     choices = {*range(max(latest.version - CHOICES, 0), latest.version + 1), old, new}
