@@ -41,7 +41,9 @@ from app.http.gate import Gate, request_id
 from app.http.problems import problem_response
 from app.ledger import Ledger
 from app.web import event, overview, sign_in
+from app.web import exports as export_pages
 from app.web import projects as project_list
+from app.web import verify as verify_page
 from app.web.page import Pages
 from app.web.page_gate import PageGate
 from app.web.static_files import read_static
@@ -75,6 +77,8 @@ PAGES: tuple[Pages, ...] = (
     sign_in.pages,
     overview.pages,
     event.pages,
+    export_pages.pages,
+    verify_page.pages,
 )
 THREADS = 96
 """Use cases at once: appends wait here for their group's commit."""
