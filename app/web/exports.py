@@ -8,9 +8,10 @@ from starlette.responses import Response
 
 from app.http.call import decode_query
 from app.http.exports import ExportQuery, scope_of
+from app.seals import SealMade
 from app.web.page import Pages, Visit
 from app.web.place import Place, stand
-from app.web.site import link, segment, see, shown
+from app.web.site import link, see, segment, shown
 from domain.errors import DeedbookError, Malformed
 from domain.names import run_stream
 from domain.seal import Head, Seal
@@ -81,9 +82,8 @@ def show_exports(visit: Visit[ExportsQuery]) -> Response:
         root = ledger.checkpoints.root_at(visit.project, place.position)
     except DeedbookError as error:
         problem = error
-    made = [
-        _row(place, one.index, one.seal) for one in ledger.seals.listed(visit.project, SEALS)
-    ]
+    own = ledger.seals.of_export(visit.project, place.position, scope.name)
+    made = ledger.seals.listed(visit.project, SEALS)
     return shown(
         visit,
         "exports.html",
@@ -100,12 +100,8 @@ def show_exports(visit: Visit[ExportsQuery]) -> Response:
         manifest_path=_api(place.slug, place.position, scope, "/manifest"),
         root=root,
         problem=problem,
-        own=[
-            one
-            for one in made
-            if (one.seal.position, one.seal.scope) == (place.position, scope.name)
-        ],
-        seals=made,
+        own=[_row(place, one) for one in own],
+        seals=[_row(place, one) for one in made],
         done=query.done,
     )
 
@@ -149,11 +145,11 @@ def _preview(visit: Visit[object], place: Place, scope: Scope) -> Preview:
     return Preview(place.position, len(there), sum(one.size_bytes for one in there))
 
 
-def _row(place: Place, index: int, sealed: Seal) -> SealRow:
-    scope = read_scope(sealed.scope)
-    head = None if sealed.head is None else sealed.head.commit
-    sidecar = _api(place.slug, sealed.position, scope, "/seal", head=head)
-    return SealRow(index, sealed, _page(place.slug, sealed.position, scope), sidecar)
+def _row(place: Place, made: SealMade) -> SealRow:
+    seal, scope = made.seal, read_scope(made.seal.scope)
+    head = None if seal.head is None else seal.head.commit
+    sidecar = _api(place.slug, seal.position, scope, "/seal", head=head)
+    return SealRow(made.index, seal, _page(place.slug, seal.position, scope), sidecar)
 
 
 def _page(slug: str, position: int | None, scope: Scope, **more: str | None) -> str:
