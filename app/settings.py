@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -15,6 +16,7 @@ from domain.errors import Malformed
 from domain.log import STAGED_ABOVE_BYTES
 
 MAX_SECRET_FILE_BYTES = 8_192
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CHECKOUT = Path(__file__).parent.parent
 """The folder of this program; a checkout has `run.py` in it, an installed package has not."""
 _PORT = "(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
@@ -154,7 +156,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         """The hosted index; None: there is none. Ask at the start.
 
         Raises:
-            Malformed: `invalid-parameter`: its address without its token, or the other way round.
+            Malformed: `invalid-parameter`: its address without its token, or the other way round; one that
+                would show the token on the way.
         """
         url, token = self.upstash_vector_rest_url, self.upstash_vector_rest_token
         if url is None and token is None:
@@ -165,6 +168,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
                 "invalid-parameter",
                 f"UPSTASH_VECTOR_REST_{given} is set and UPSTASH_VECTOR_REST_{missing} is not: set both, or "
                 "neither.",
+            )
+        parts = urlsplit(url)
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+            raise Malformed(
+                "invalid-parameter",
+                "UPSTASH_VECTOR_REST_URL leads over plain HTTP to another machine, where everybody on the way reads "
+                "the token: use https://.",
             )
         return VectorIndex(url, token)
 

@@ -11,6 +11,7 @@ import msgspec
 from bench import (
     append,
     export,
+    markdown,
     proof,
     rebuild,
     replay,
@@ -35,6 +36,7 @@ SECTIONS: dict[str, Section] = {
     "seal": seal.measure,
     "search": search.measure,
     "search-speed": search_speed.measure,
+    "markdown": markdown.measure,
     "start": start.measure,
     "screen": screen.measure,
 }

@@ -36,11 +36,12 @@ _PALETTE = (
 _CUBE = (0, 95, 135, 175, 215, 255)
 
 # Each alternative takes what it looks at, so that nothing is looked at twice. A string (OSC, DCS, SOS, PM, APC)
-# ends at its terminator, else before the next escape or the end of the line. The eight-bit controls begin
-# nothing: in UTF-8 they are rather a text that was decoded wrongly, which must not swallow what follows.
+# ends at its terminator, else before the next escape or with its line, for lines come one at a time. The
+# eight-bit controls begin nothing: in UTF-8 they are rather a text that was decoded wrongly, which must not
+# swallow what follows.
 _TOKEN = re.compile(
     r"\x1b\[(?P<parameters>[0-?]*)(?P<between>[ -/]*)(?P<final>[@-~]?)"
-    r"|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?"
+    r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?"
     r"|\x1b[ -/]{0,2}[0-Z\\`-~]?"
     r"|(?P<move>[\r\b])"
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"

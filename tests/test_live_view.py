@@ -16,7 +16,9 @@ from app.http.live_view import LiveText
 from app.http.tail import MAX_STREAMS_EACH, _open
 from domain.draft import Draft
 from projections.live_render import Block
-from tests.draft_samples import Drafted, Viewer, code, opened
+from projections.markdown.whole import render_markdown
+from tests.draft_samples import Drafted, Viewer, code
+from tests.draft_samples import opened as opened_as
 from tests.ledger_samples import another_database
 from tests.log_samples import eventually
 from tests.serving import Served, serve
@@ -34,6 +36,11 @@ def elsewhere(served: Served) -> Iterator[Served]:
     """Another process, as it were: a ledger of its own over the same database."""
     with serve(served.database_url) as other:
         yield other
+
+
+def opened(http: httpx2.Client, project: str, **given: object) -> Drafted:
+    """A draft whose blocks are its text: what is told of a text does not depend on its renderer."""
+    return opened_as(http, project, **{"media_type": "text/plain", **given})
 
 
 @contextmanager
@@ -94,6 +101,23 @@ def test_a_viewer_on_another_process_sees_what_is_written_and_how_it_ends(
     assert viewer.ids == sorted(viewer.ids)
     assert viewer.ids[-1] == len(TEXT.encode()) + 1
     assert eventually(nobody_watches)
+
+
+def test_a_draft_is_markdown_unless_it_says_otherwise_and_ends_as_the_version_is_rendered(
+    served: Served, http: httpx2.Client, project: str
+) -> None:
+    draft = opened_as(http, project)
+    draft.write("# Title\n\nOne <script> and **tw")
+    with watching(served, draft) as viewer:
+        assert viewer.next() == viewer.next() == "block"
+        assert viewer.blocks[1] == "<p>One &lt;script&gt; and <strong>tw</strong></p>\n"
+        assert 1 in viewer.open
+        draft.write("o**\n")
+        draft.commit()
+        viewer.finish()
+    whole = render_markdown("# Title\n\nOne <script> and **two**\n")
+    assert "".join(viewer.blocks) == whole.html
+    assert not viewer.open
 
 
 def test_who_comes_late_gets_every_block_once_and_then_what_changes(

@@ -141,6 +141,13 @@ def test_a_text_longer_than_a_slice_is_cut_as_if_parsed_at_once(
         assert chunks(text, MARKDOWN, "T") == whole
 
 
+def test_a_line_longer_than_a_slice_is_cut_to_its_end_wherever_it_stands() -> None:
+    for before in ("", "# Plan\n", "First.\n\n"):
+        text = before + "word " * 50_000 + "end\n\nLast.\n"
+        found = chunks(text, MARKDOWN, "")
+        assert bodies(found) == squeezed(text)
+
+
 def test_each_field_of_json_is_a_chunk() -> None:
     text = json.dumps({"state": "passed", "checks": {"lint": ["a", 1], 'q"': None}})
     assert [(one.heading, one.body) for one in chunks(text, JSON, "T").chunks] == [

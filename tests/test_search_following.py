@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 
+import psycopg
 import pytest
 
 from adapters.search.embedder import EmbedderMissing
@@ -113,3 +114,82 @@ def test_a_service_starts_while_its_index_is_away(
 
         until(ledger, postgres_answers)
     assert "cannot be reached" in caplog.text
+
+
+def with_hosted_index(database_url: str, upstash: UpstashDouble) -> Settings:
+    return Settings(
+        database_url=database_url,
+        deedbook_embedder="none",
+        upstash_vector_rest_url=upstash.url("hybrid-embedding"),
+        upstash_vector_rest_token=upstash.token("hybrid-embedding"),
+    )
+
+
+def execute(database_url: str, statement: str) -> int:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        return connection.execute(statement.encode()).rowcount
+
+
+def test_what_a_hosted_index_lost_is_noticed_within_a_day(
+    database_url: str, upstash: UpstashDouble, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = with_hosted_index(database_url, upstash)
+    with open_ledger(settings, database_url, serving=True) as ledger:
+        ledger.create_project("alpha", title="A", actor=ACTOR)
+        ledger.write_artifact("alpha", "PRD", "main", b"The zebra.\n", actor=ACTOR)
+        until(ledger, lambda: len(ask(ledger, "zebra").hits) == 1)
+        until(ledger, lambda: ask(ledger, "zebra").backend == "upstash")
+    space = upstash.indexes["hybrid-embedding"].spaces["project:alpha:artifacts"]
+    held = len(space)
+    assert held
+    space.clear()
+    with open_ledger(settings, database_url, serving=True) as ledger:
+        assert ask(ledger, "zebra").hits == ()  # compared less than a day ago
+    changed = execute(
+        database_url,
+        "UPDATE search_project SET reconciled_at = now() - interval '25 hours' WHERE backend = 'upstash'",
+    )
+    assert changed == 1
+    with open_ledger(settings, database_url, serving=True) as ledger:
+        until(ledger, lambda: len(ask(ledger, "zebra").hits) == 1)
+        rows = {one.backend: one for one in ledger.search.upkeep.standing("alpha")}
+        assert rows["upstash"].reconciled_at is not None
+        assert rows["upstash"].reconciled_at > rows["local"].reconciled_at  # type: ignore[operator]
+    assert len(space) == held
+    assert "lacked 1 sources of alpha" in caplog.text
+
+
+def test_vectors_of_another_model_are_made_anew(
+    database_url: str, upstash: UpstashDouble, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = with_hosted_index(database_url, upstash)
+    with open_ledger(settings, database_url, serving=True) as ledger:
+        ledger.create_project("alpha", title="A", actor=ACTOR)
+        ledger.write_artifact("alpha", "PRD", "main", b"The zebra.\n", actor=ACTOR)
+        until(ledger, lambda: ask(ledger, "zebra").backend == "upstash")
+        until(ledger, lambda: len(ask(ledger, "zebra").hits) == 1)
+    assert "another model" not in caplog.text
+    other = "UPDATE search_state SET model = 'client-vector other' WHERE backend = 'upstash' AND chunks > 0"
+    count = execute(database_url, other)
+    assert count
+    with open_ledger(settings, database_url, serving=True) as ledger:
+        until(ledger, lambda: "another model" in caplog.text)
+        until(ledger, lambda: all(one.pending == 0 for one in ledger.search.upkeep.standing()))
+    again = other.replace("SET model = 'client-vector other'", "SET model = model").replace(
+        "AND chunks", "AND model = 'hosted' AND chunks"
+    )
+    assert execute(database_url, again) == count
+
+
+def test_how_far_an_index_is_behind_is_told_in_seconds(database_url: str) -> None:
+    settings = Settings(database_url=database_url, deedbook_embedder="none")
+    with open_ledger(settings, database_url) as ledger:
+        ledger.create_project("alpha", title="A", actor=ACTOR)
+        ledger.write_artifact("alpha", "PRD", "main", b"The zebra.\n", actor=ACTOR)
+        [behind] = ledger.search.upkeep.standing("alpha")
+        while ledger.index_jobs.catch_up():
+            pass
+        [level] = ledger.search.upkeep.standing("alpha")
+        assert (behind.indexed_position, level.indexed_position) == (0, 2)
+        assert behind.lag_seconds > 0
+        assert level.lag_seconds == 0

@@ -4,7 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.search.snippet import MAX_CHARACTERS, MAX_WORD_CHARACTERS, snippet
+from projections.search.snippet import MAX_CHARACTERS, MAX_WORD_CHARACTERS, Snippet, Snippets
+
+
+def snippet(body: str, query: str) -> Snippet:
+    return Snippets(query).of(body)
 
 
 def marked(body: str, query: str) -> list[str]:

@@ -55,6 +55,18 @@ def test_each_is_the_variable_of_its_name_and_the_rest_is_left_alone() -> None:
     assert settings.repository == Path.home() / "code"
 
 
+@pytest.mark.parametrize("host", ["vector.example", "10.0.0.7:8080", "localhost.example"])
+def test_the_token_of_a_hosted_index_is_not_sent_where_others_can_read_it(host: str) -> None:
+    settings = read_settings(
+        {"UPSTASH_VECTOR_REST_URL": f"http://{host}", "UPSTASH_VECTOR_REST_TOKEN": "t"}
+    )
+    with pytest.raises(Malformed, match="use https://"):
+        _ = settings.vector_index
+    for good in (f"https://{host}", "http://127.0.0.1:9", "http://[::1]:9", "http://localhost:9"):
+        settings = msgspec.structs.replace(settings, upstash_vector_rest_url=good)
+        assert settings.vector_index is not None
+
+
 def test_contents_that_come_with_an_append_stay_in_the_database() -> None:
     name = "DEEDBOOK_BLOB_STORE_ABOVE_BYTES"
     assert read_settings({name: "1048576"}).deedbook_blob_store_above_bytes == 1_048_576

@@ -6,6 +6,7 @@ import httpx2
 import msgspec
 import pytest
 
+from app import run_overview
 from app.web import runs, transcripts
 from domain.digest import digest_of
 from domain.patchset import Commit, FileChange, Signature, range_document
@@ -323,6 +324,18 @@ def test_a_document_that_was_erased_is_missed_in_a_sentence(
     assert "recorded the plan erased" in text
 
 
+def test_a_document_that_is_too_long_is_left_to_be_fetched(
+    http: httpx2.Client, project: str, reader: WebReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_overview, "MAX_DOCUMENT_BYTES", 10)
+    append(http, project, "r1", FAILING)
+    page = read(reader, f"/p/{project}/runs/r1")
+    assert "The plan cannot be shown. It is too long to be shown here." in words(page)
+    assert "The patch set cannot be shown. It is too long to be shown here." in words(page)
+    assert f"/v1/projects/{project}/blobs/{digest_of(PLAN)}" in page
+    assert stages(page)["Patches"] == "good"
+
+
 def test_what_is_no_run_is_not_found(
     http: httpx2.Client, project: str, served: Served, reader: WebReader
 ) -> None:
@@ -402,6 +415,8 @@ def test_a_transcript_that_was_erased_is_missed_in_a_sentence(
     at = transcript(http, project, b"secret")
     path = f"/p/{project}/runs/t/transcripts/{at}"
     assert reader.get(f"{path}?at={at - 1}").status_code == 404
+    append(http, project, "other", CREATED)
+    assert reader.get(f"/p/{project}/runs/other/transcripts/{at}").status_code == 404
     erase_for_good(served.ledger, project, "run/t", 3)
     text = words(read(reader, path))
     assert "The transcript cannot be shown. The content sha256:" in text

@@ -51,7 +51,7 @@ def test_what_was_found_is_shown_with_its_passage_and_leads_to_it(
     assert "A <mark>failed</mark> <mark>upload</mark> is tried again." in page
     assert '<span class="chip">PRD</span>' in page
     assert f'version 1 · position <a href="/p/{project}/events/2">2</a>' in page
-    assert "1 result, by words alone." in page
+    assert "1 result by words alone." in page
     assert "Less than was asked for" not in page
     assert "The index has come" not in page
     assert 'value="failed upload"' in page

@@ -156,6 +156,7 @@ def test_every_event_is_on_one_page_whichever_way_one_goes(
         [newer] = links(page, "prev")
         page = reader.get(newer).text
         assert positions(page) == sorted(positions(page), reverse=True)
+        assert len(links(page, "next")) == 1
         back.append(positions(page))
     assert links(page, "prev") == []
     assert [one for each in reversed(back) for one in each] == seen

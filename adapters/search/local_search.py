@@ -20,6 +20,8 @@ from domain.search import DEPTH, MAX_ALSO
 EXACT_CHUNKS = 10_000
 """Up to so many chunks, all distances are looked at: that is exact, and no slower than the graph."""
 GRAPH_WIDTH = 100
+WORK_MEMORY = "32MB"
+"""Enough to add up the scores of 300,000 chunks without files."""
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,24 +82,21 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 _LEXICAL = """
   q AS (SELECT * FROM unnest(%(terms)s::int[], %(times)s::int[]) AS q (term, times)),
-  p AS MATERIALIZED (SELECT p.term, p.project_id, p.chunk_id, p.weight * q.times AS weight
-    FROM q JOIN search_posting p ON p.project_id = ANY(%(projects)s) AND p.term = q.term),
-  i AS (SELECT term, ln((greatest(%(chunks)s, count(*)) - count(*) + 0.5) / (count(*) + 0.5) + 1) AS idf
-    FROM p GROUP BY term),
+  i AS MATERIALIZED (SELECT term, times * ln((greatest(%(chunks)s, n) - n + 0.5) / (n + 0.5) + 1) AS idf
+    FROM q CROSS JOIN LATERAL (
+      SELECT count(*) AS n FROM search_posting WHERE project_id {among} AND term = q.term) AS p),
   lexical AS (SELECT p.project_id, p.chunk_id, sum(p.weight * i.idf) AS score
-    FROM p JOIN i USING (term) GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT %(depth)s),
+    FROM i JOIN search_posting p ON p.project_id {among} AND p.term = i.term
+    GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT %(depth)s),
 """
 _DENSE = """
   dense AS (SELECT project_id, chunk_id, 1 - ({distance}) AS score FROM search_embedding
-    WHERE project_id = ANY(%(projects)s) AND model = %(model)s
+    WHERE project_id {among} AND model = %(model)s
     ORDER BY {distance} {ties} LIMIT %(depth)s),
 """
-_EXACT = _DENSE.format(
-    # Added to, the distance is no order that the graph's index could give.
-    distance="(embedding <=> %(vector)s::halfvec) + 0",
-    ties=", chunk_id",
-)
-_GRAPH = _DENSE.format(distance="embedding <=> %(vector)s::halfvec", ties="")
+# Added to, the distance is no order that the graph's index could give.
+_EXACT = {"distance": "(embedding <=> %(vector)s::halfvec) + 0", "ties": ", chunk_id"}
+_GRAPH = {"distance": "embedding <=> %(vector)s::halfvec", "ties": ""}
 _NO_CHUNKS = "SELECT ''::text AS project_id, 0::bigint AS chunk_id, 0::float8 AS score LIMIT 0"
 _NO_LEXICAL = f"lexical AS ({_NO_CHUNKS}),"
 _NO_DENSE = f"dense AS ({_NO_CHUNKS}),"
@@ -113,12 +112,12 @@ _GIVEN = """
   fused AS (SELECT c.project_id, c.chunk_id, i.score
     FROM unnest(%(sources)s::text[], %(positions)s::bigint[], %(ordinals)s::int[], %(scores)s::float8[])
       AS i (source, position, ordinal, score)
-    JOIN search_chunk c ON c.project_id = ANY(%(projects)s) AND c.source = i.source
+    JOIN search_chunk c ON c.project_id {among} AND c.source = i.source
       AND c.position = i.position AND c.ordinal = i.ordinal),
 """
 _SHOWN = """
   named AS (SELECT project_id, chunk_id, sum(weight) AS name FROM search_posting
-    WHERE project_id = ANY(%(projects)s) AND term = ANY(%(names)s)
+    WHERE project_id {among} AND term = ANY(%(names)s)
     GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT %(depth)s),
   candidate AS (SELECT project_id, chunk_id, coalesce(name, 0) AS name, coalesce(score, 0) AS score
     FROM fused FULL JOIN named USING (project_id, chunk_id)),
@@ -126,7 +125,7 @@ _SHOWN = """
     SELECT n.name, n.score, c.*, row_number() OVER (
         PARTITION BY c.project_id, c.source ORDER BY n.score DESC, n.chunk_id) AS nth
     FROM candidate n JOIN search_chunk c USING (project_id, chunk_id)
-    WHERE (%(kinds)s::text[] = '{}' OR c.kind = ANY(%(kinds)s))
+    WHERE (cardinality(%(kinds)s::text[]) = 0 OR c.kind = ANY(%(kinds)s))
       AND NOT EXISTS (SELECT FROM event e WHERE e.project_id = c.project_id AND e.stream = c.source
         AND e.version > c.version)
       AND NOT EXISTS (SELECT FROM erasure e WHERE e.project_id = c.project_id AND e.artifact = c.source
@@ -154,25 +153,27 @@ class LocalSearch:
     def find(self, question: Question) -> list[Found]:
         """The sources that fit best, the best first, each with its best chunks."""
         with self._pool.connection() as connection:
-            chunks = _chunks(connection, question.projects)
-            dense = _NO_DENSE
+            chunks = _prepare(connection, question.projects)
+            dense, looked = _NO_DENSE, _EXACT if chunks <= EXACT_CHUNKS else _GRAPH
             if question.vector is not None:
-                dense = _EXACT if chunks <= EXACT_CHUNKS else _GRAPH
-                if dense is _GRAPH:
+                dense = _DENSE
+                if looked is _GRAPH:
                     _widen(connection)
             lexical = _LEXICAL if question.terms else _NO_LEXICAL
-            return _shown(
-                connection, f"WITH {lexical}{dense}{_FUSED}{_SHOWN}", _values(question, chunks)
+            statement = f"WITH {lexical}{dense}{_FUSED}{_SHOWN}".format(
+                among=_among(question.projects), **looked
             )
+            return _shown(connection, statement, _values(question, chunks))
 
     def current(self, given: GivenChunks) -> list[Found]:
         """The same of chunks that somebody else has found, as far as they are the newest that there are."""
         with self._pool.connection() as connection:
             return _shown(
                 connection,
-                f"WITH {_GIVEN}{_SHOWN}",
+                f"WITH {_GIVEN}{_SHOWN}".format(among=_among([given.project])),
                 {
                     "projects": [given.project],
+                    "project": given.project,
                     "sources": [one.source for one in given.chunks],
                     "positions": [one.position for one in given.chunks],
                     "ordinals": [one.ordinal for one in given.chunks],
@@ -196,13 +197,19 @@ def _shown(
     )
 
 
-def _chunks(connection: psycopg.Connection, projects: Sequence[str]) -> int:
+def _among(projects: Sequence[str]) -> str:
+    """The condition on the project: of a single one, Postgres knows better how much there is."""
+    return "= %(project)s" if len(projects) == 1 else "= ANY(%(projects)s)"
+
+
+def _prepare(connection: psycopg.Connection, projects: Sequence[str]) -> int:
+    """How many chunks there are; and the memory of the transaction at hand, to add up in."""
     row = connection.execute(
         """
-        SELECT coalesce(sum(chunks), 0)::bigint FROM search_project
-        WHERE backend = 'local' AND project_id = ANY(%s)
+        SELECT coalesce(sum(chunks), 0)::bigint, set_config('work_mem', %s, true)
+        FROM search_project WHERE backend = 'local' AND project_id = ANY(%s)
         """,
-        (list(projects),),
+        (WORK_MEMORY, list(projects)),
     ).fetchone()
     assert row is not None
     return int(row[0])
@@ -222,6 +229,7 @@ def _widen(connection: psycopg.Connection) -> None:
 def _values(question: Question, chunks: int) -> dict[str, object]:
     return {
         "projects": list(question.projects),
+        "project": next(iter(question.projects), ""),
         "terms": list(question.terms),
         "times": list(question.terms.values()),
         "names": list(question.names),

@@ -13,6 +13,7 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from adapters.postgres_connect import reading
+from domain.times import format_time
 
 LEASE_SECONDS = 120
 EVENTS_A_BATCH = 20_000
@@ -60,6 +61,8 @@ class IndexState(msgspec.Struct, frozen=True, kw_only=True):
         indexed_position: The events up to here can be found.
         without_vectors: Sources whose chunks have none yet.
         cut: Sources that have more chunks than are indexed.
+        lag_seconds: Age of the oldest event that cannot be found yet; 0: all can.
+        reconciled_at: When what the index holds was last compared with what it should hold; RFC 3339.
     """
 
     project: str
@@ -73,6 +76,8 @@ class IndexState(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     without_vectors: int
     cut: int
+    lag_seconds: float
+    reconciled_at: str | None
 
 
 class Freshness(msgspec.Struct, frozen=True):
@@ -288,18 +293,23 @@ class SearchState:
         with reading(self._pool) as connection:
             rows = connection.execute(
                 """
-                SELECT l.project_id, l.size, coalesce(p.position, 0), coalesce(p.chunks, 0),
+                SELECT s.*, greatest(0, coalesce((SELECT extract(epoch FROM now() - e.time)
+                  FROM event e WHERE e.project_id = s.project_id AND e.position = s.indexed + 1), 0))::float8
+                FROM (SELECT l.project_id, l.size, coalesce(p.position, 0) AS noted,
+                  least(coalesce(p.position, 0), min(s.wanted) FILTER (WHERE s.state <> 'synced') - 1) AS indexed,
+                  coalesce(p.chunks, 0),
                   count(s.source) FILTER (WHERE s.chunks > 0 OR s.state <> 'synced'),
                   count(*) FILTER (WHERE s.state = 'pending'),
                   count(*) FILTER (WHERE s.state = 'failed'),
                   count(*) FILTER (WHERE s.state = 'synced' AND s.model IS NULL AND s.chunks > 0),
                   count(*) FILTER (WHERE s.cut),
-                  min(s.wanted) FILTER (WHERE s.state <> 'synced')
+                  p.reconciled_at
                 FROM project_log l
                 LEFT JOIN search_project p ON p.project_id = l.project_id AND p.backend = %(backend)s
                 LEFT JOIN search_state s ON s.project_id = l.project_id AND s.backend = %(backend)s
                 WHERE %(project)s::text IS NULL OR l.project_id = %(project)s
-                GROUP BY l.project_id, l.size, p.position, p.chunks ORDER BY l.project_id
+                GROUP BY l.project_id, l.size, p.position, p.chunks, p.reconciled_at) AS s
+                ORDER BY s.project_id
                 """,
                 {"backend": self.backend, "project": project},
             ).fetchall()
@@ -309,15 +319,30 @@ class SearchState:
                 backend=self.backend,
                 position=size,
                 noted=noted,
-                indexed_position=noted if oldest is None else min(noted, oldest - 1),
+                indexed_position=indexed or 0,
                 sources=sources,
                 chunks=chunks,
                 pending=pending,
                 failed=failed,
                 without_vectors=without,
                 cut=cut,
+                lag_seconds=lag,
+                reconciled_at=None if reconciled is None else format_time(reconciled),
             )
-            for name, size, noted, chunks, sources, pending, failed, without, cut, oldest in rows
+            for (
+                name,
+                size,
+                noted,
+                indexed,
+                chunks,
+                sources,
+                pending,
+                failed,
+                without,
+                cut,
+                reconciled,
+                lag,
+            ) in rows
         ]
 
     def failures(self, project: str | None = None) -> list[Failed]:
@@ -369,6 +394,35 @@ class SearchState:
                 WHERE project_id = %s AND backend = %s AND source = ANY(%s)
                 """,
                 (project, self.backend, list(sources)),
+            ).rowcount
+
+    def claim_reconcile(self, seconds: float) -> str | None:
+        """A project whose index was not compared for so long, for the caller alone; None: there is none."""
+        with self._pool.connection() as connection:
+            row = connection.execute(
+                """
+                UPDATE search_project SET reconciled_at = now()
+                WHERE backend = %(backend)s AND project_id = (
+                  SELECT project_id FROM search_project
+                  WHERE backend = %(backend)s
+                    AND reconciled_at < now() - make_interval(secs => %(seconds)s)
+                  ORDER BY reconciled_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+                RETURNING project_id
+                """,
+                {"backend": self.backend, "seconds": seconds},
+            ).fetchone()
+        return None if row is None else str(row[0])
+
+    def fill_anew(self, model: str) -> int:
+        """Have indexed anew what another model's vectors stand for; answers how many sources."""
+        with self._pool.connection() as connection:
+            lock_projects(connection, self.backend, None)
+            return connection.execute(
+                """
+                UPDATE search_state SET state = 'pending', attempts = 0, due_at = now()
+                WHERE backend = %s AND state = 'synced' AND chunks > 0 AND model <> %s
+                """,
+                (self.backend, model),
             ).rowcount
 
     def wanted(self, project: str) -> dict[str, tuple[int, int] | None]:

@@ -122,6 +122,14 @@ class UpstashIndex:
         """How the index is used. Ask at the start: it refuses an index that cannot be."""
         return self._known().sub_mode
 
+    def filled_by(self) -> str:
+        """Whose vectors it is filled with: the service's, or a model's of ours, by name."""
+        kind = self._known()
+        embedder = self._embedder() if kind.needs_vector else None
+        if embedder is None or isinstance(embedder, EmbedderMissing):
+            return kind.sub_mode
+        return f"{kind.sub_mode} {embedder.model}"
+
     def used_mode(self, mode: Mode) -> Mode:
         """The mode in which `search` answers a question.
 

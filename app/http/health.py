@@ -19,6 +19,16 @@ class Health(msgspec.Struct, frozen=True):
     status: str
 
 
+class Readiness(msgspec.Struct, frozen=True):
+    """That the process can do its work; `search_degraded` says why searches find less than they could.
+
+    That does not make it unready: the log and what is made of it are whole without search.
+    """
+
+    status: str
+    search_degraded: tuple[str, ...]
+
+
 class Version(msgspec.Struct, frozen=True):
     """Which program answers."""
 
@@ -36,7 +46,7 @@ def healthz(_call: Call[NoQuery, None]) -> Response:
     "GET",
     "/readyz",
     scope=OPEN,
-    answers={200: Health},
+    answers={200: Readiness},
     problems=("shutting-down", "database-unavailable", "migrations-pending"),
 )
 def readyz(call: Call[NoQuery, None]) -> Response:
@@ -48,7 +58,7 @@ def readyz(call: Call[NoQuery, None]) -> Response:
         raise Unavailable(
             "migrations-pending", f"Not applied yet: {', '.join(waiting)}; run deedbook migrate."
         )
-    return answer(Health("ready"))
+    return answer(Readiness("ready", tuple(call.ledger.search.missing())))
 
 
 @endpoints.add("GET", "/version", scope=OPEN, answers={200: Version})

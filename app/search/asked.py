@@ -54,3 +54,6 @@ class Backend(Protocol):
             NotFound: `project-not-found`.
             Unavailable: `search-unavailable`.
         """
+
+    def missing(self) -> list[str]:
+        """Why it answers less than it could, in words; nothing: it does not."""

@@ -32,6 +32,12 @@ class Breaker:
             self._open_until = now + OPEN_SECONDS  # this caller tries, for all the others
             return False
 
+    @property
+    def failing(self) -> bool:
+        """Whether the last attempts, as many as open it, all failed."""
+        with self._lock:
+            return self._failures >= FAILURES
+
     def succeeded(self) -> None:
         """It works (again)."""
         with self._lock:

@@ -22,6 +22,8 @@ def follow_with_search(
     not live longer than a request.
     """
     with ExitStack() as closing:
+        if search.look_after is not None:
+            closing.enter_context(search.look_after(signal))
         queue = closing.enter_context(open_queue(settings))
         if queue is not None:
             states = tuple(one.state for one in search.indexings)

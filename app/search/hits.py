@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from adapters.search.local_search import Found
 from domain.names import ArtifactStream, parse_stream
 from domain.search import MAX_ALSO, Hit, Passage
-from projections.search.snippet import snippet
+from projections.search.snippet import Snippets
 
 
 def hits(found: Sequence[Found], text: str) -> tuple[Hit, ...]:
@@ -13,10 +13,13 @@ def hits(found: Sequence[Found], text: str) -> tuple[Hit, ...]:
     sources: dict[tuple[str, str], list[Found]] = {}
     for one in found:
         sources.setdefault((one.project, one.source), []).append(one)
-    return tuple(_hit(rank, chunks, text) for rank, chunks in enumerate(sources.values(), start=1))
+    snippets = Snippets(text)
+    return tuple(
+        _hit(rank, chunks, snippets) for rank, chunks in enumerate(sources.values(), start=1)
+    )
 
 
-def _hit(rank: int, chunks: Sequence[Found], text: str) -> Hit:
+def _hit(rank: int, chunks: Sequence[Found], snippets: Snippets) -> Hit:
     best = chunks[0]
     named = parse_stream(best.source)
     return Hit(
@@ -28,13 +31,13 @@ def _hit(rank: int, chunks: Sequence[Found], text: str) -> Hit:
         version=best.version,
         position=best.position,
         title=best.heading[0],
-        passage=_passage(best, text),
-        also=tuple(_passage(one, text) for one in chunks[1 : 1 + MAX_ALSO]),
+        passage=_passage(best, snippets),
+        also=tuple(_passage(one, snippets) for one in chunks[1 : 1 + MAX_ALSO]),
     )
 
 
-def _passage(chunk: Found, text: str) -> Passage:
-    shown = snippet(chunk.body, text)
+def _passage(chunk: Found, snippets: Snippets) -> Passage:
+    shown = snippets.of(chunk.body)
     return Passage(
         heading=tuple(chunk.heading[1:]),
         snippet=shown.text,

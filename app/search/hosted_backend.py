@@ -81,6 +81,10 @@ class HostedBackend:
         )
         return Outcome(shown, used, tuple(warnings), fresh)
 
+    def missing(self) -> list[str]:
+        """Why it does not answer whole at present; nothing: it does, as far as is known."""
+        return ["the hosted index fails again and again"] if self._breaker.failing else []
+
 
 def _plain(kinds: Sequence[str]) -> Sequence[str]:
     """Kinds that the index can be asked to keep to; with others, what it finds is looked through here."""

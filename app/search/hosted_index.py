@@ -40,7 +40,7 @@ class HostedIndex:
                 self._state.put_off(claim, AGAIN_SECONDS, "the index holds a newer version of it")
                 return False
         return self._state.synced(
-            claim, len(found.chunks), cut=found.cut, model=self._hosted.info()
+            claim, len(found.chunks), cut=found.cut, model=self._hosted.filled_by()
         )
 
     def inventory(self, project: str) -> Iterator[tuple[str, int, int]]:

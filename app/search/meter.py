@@ -49,6 +49,7 @@ class Meter:
             "pending": "Sources that are still to be indexed.",
             "failed": "Sources whose indexing was given up.",
             "lag_positions": "Events that cannot be found yet, in the project that has most of them.",
+            "lag_seconds": "Age of the oldest event that cannot be found yet.",
             "sources": "Sources in the index.",
             "chunks": "Chunks in the index.",
             "without_vectors": "Sources that are found by their words alone.",
@@ -92,6 +93,8 @@ class Meter:
             rows = [one for one in standing if one.backend == backend]
             lag = max(one.position - one.indexed_position for one in rows)
             self._gauges["lag_positions"].labels(backend).set(lag)
+            seconds = max(one.lag_seconds for one in rows)
+            self._gauges["lag_seconds"].labels(backend).set(seconds)
             for name in ("pending", "failed", "sources", "chunks", "without_vectors"):
                 total = sum(getattr(one, name) for one in rows)
                 self._gauges[name].labels(backend).set(total)

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import msgspec
 from psycopg_pool import ConnectionPool
 
+from adapters.commit_signal import CommitSignal
 from adapters.postgres_blobs import PostgresBlobs
 from adapters.postgres_connect import reading
 from adapters.postgres_views import PostgresViews
@@ -19,6 +20,7 @@ from adapters.search.vector_tables import Vectors, look_for_vectors
 from app.search.breaker import Breaker
 from app.search.embedding import Embedding
 from app.search.hosted_backend import HostedBackend
+from app.search.hosted_follower import HostedFollower
 from app.search.hosted_index import HostedIndex
 from app.search.indexing import Indexing
 from app.search.local_backend import LocalBackend
@@ -40,11 +42,16 @@ class Chances(msgspec.Struct, frozen=True):
 
 
 class OpenedSearch(msgspec.Struct, frozen=True):
-    """Search, open: who answers, who indexes, and what adds vectors, when that is first needed."""
+    """Search, open: who answers, who indexes, and what adds vectors, when that is first needed.
+
+    Attributes:
+        look_after: Makes who looks after the hosted index; None: there is none.
+    """
 
     searches: Searches
     indexings: tuple[Indexing, ...]
     embedding: Callable[[], Embedding | None]
+    look_after: Callable[[CommitSignal], HostedFollower] | None
 
 
 def open_search(
@@ -90,7 +97,7 @@ def open_search(
     local = LocalBackend(state, search, embedder, vectors)
     indexings = [indexing(state, index)]
     held: list[tuple[SearchState, Holding]] = [(state, index)]
-    backend = None
+    backend = look_after = None
     if hosted is not None:
         there = SearchState(pool, "upstash")
         hosted_index = HostedIndex(there, hosted)
@@ -103,8 +110,10 @@ def open_search(
             breaker=Breaker(chances.monotonic),
             failed=meter.failed,
         )
+        look_after = partial(HostedFollower, there, hosted_index, hosted, meter)
     return OpenedSearch(
         Searches(local, backend, falls_back=falls_back, upkeep=Upkeep(held), meter=meter),
         tuple(indexings),
         embedding,
+        look_after,
     )

@@ -68,8 +68,8 @@ class Searches:
         )
 
     def missing(self) -> list[str]:
-        """Why this ledger does not search by meaning; nothing: it does."""
-        return [] if self._hosted is not None else self._local.missing()
+        """Why this ledger finds less than it could, in words; nothing: it does not."""
+        return (self._hosted or self._local).missing()
 
     def _ask(self, asked: Asked) -> tuple[str, Outcome, bool]:
         """Who answered, what, and whether for somebody else."""

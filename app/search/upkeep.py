@@ -49,13 +49,22 @@ class Upkeep:
         Raises:
             Unavailable: `search-unavailable`.
         """
-        sources, missing, stale = 0, 0, 0
-        for state, holding in self.held:
-            found = compare(state.wanted(project), holding.inventory(project))
-            # What is of an older version goes first: only then does indexing bring what should be there.
-            holding.drop(project, [*found.stale, *found.unknown])
-            state.want_again(project, [*found.missing, *found.stale])
-            sources = max(sources, found.counted.sources)
-            missing += found.counted.missing
-            stale += found.counted.stale
-        return Reconciled(sources, missing, stale)
+        found = [reconcile(state, holding, project) for state, holding in self.held]
+        return Reconciled(
+            max(one.sources for one in found),
+            sum(one.missing for one in found),
+            sum(one.stale for one in found),
+        )
+
+
+def reconcile(state: SearchState, holding: Holding, project: str) -> Reconciled:
+    """The same with one backend's index.
+
+    Raises:
+        Unavailable: `search-unavailable`.
+    """
+    found = compare(state.wanted(project), holding.inventory(project))
+    # What is of an older version goes first: only then does indexing bring what should be there.
+    holding.drop(project, [*found.stale, *found.unknown])
+    state.want_again(project, [*found.missing, *found.stale])
+    return found.counted

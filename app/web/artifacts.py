@@ -64,8 +64,11 @@ def show_artifact(visit: Visit[ArtifactQuery]) -> Response:
     draft = open_draft_of(visit.ledger, path) if place.at is None else None
     try:
         latest = views.artifact(path.project, path.kind, path.key, place.position)
-    except NotFound as problem:
-        return _not_yet(visit, path, place, draft, problem)
+    except NotFound:
+        not_yet = _not_yet(visit, path, place, draft)
+        if not_yet is None:
+            raise
+        return not_yet
     version = latest
     if query.version is not None:
         version = views.version(path.project, path.kind, path.key, query.version, place.position)
@@ -108,20 +111,12 @@ def open_draft_of(ledger: Ledger, path: ArtifactPath) -> Draft | None:
 
 
 def _not_yet(
-    visit: Visit[ArtifactQuery],
-    path: ArtifactPath,
-    place: Place,
-    draft: Draft | None,
-    problem: NotFound,
-) -> Response:
-    """An artifact without a version at this position: it has one later, or is being written.
-
-    Raises:
-        NotFound: `artifact-not-found`, when it is neither.
-    """
+    visit: Visit[ArtifactQuery], path: ArtifactPath, place: Place, draft: Draft | None
+) -> Response | None:
+    """An artifact without a version at this position: it has one later, or is being written. None: neither."""
     later = visit.ledger.views.versions(path.project, path.kind, path.key, place.size, limit=1)
     if not later and draft is None:
-        raise problem
+        return None
     return shown(
         visit,
         "artifact_not_yet.html",

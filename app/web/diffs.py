@@ -9,7 +9,7 @@ from app.ledger import Ledger
 from app.web.artifact_path import ArtifactPath, artifact_path
 from app.web.page import Pages, Visit
 from app.web.place import stand
-from app.web.site import shown
+from app.web.site import link, see, shown
 from domain.diff import CONTEXT_LINES, TextDiff, compare
 from domain.digest import parse_digest
 from domain.errors import DeedbookError, Gone, Malformed, NotFound
@@ -50,15 +50,19 @@ def show_diff(visit: Visit[DiffQuery]) -> Response:
     query, views = visit.query, visit.ledger.views
     path = artifact_path(visit)
     place = stand(visit, query.at)
-    latest = views.artifact(path.project, path.kind, path.key, place.position)
+    try:
+        latest = views.artifact(path.project, path.kind, path.key, place.position)
+    except NotFound:
+        return see(link(path.page, {"at": place.at}))  # which says from when on there is one
     new = latest.version if query.to is None else query.to
     old = max(new - 1, 0) if query.from_ is None else query.from_
     sides = [_side(visit.ledger, path, number, place.position) for number in (old, new)]
-    compared, problem = None, None
+    compared: Compared | None = None
+    problem: DeedbookError | None = None
     try:
         before, after = (_text(visit.ledger, path.project, side) for side in sides)
     except (Gone, NotFound, Malformed) as error:
-        problem: DeedbookError | None = error
+        problem = error
     else:
         compared = _compared(before, after, whole=bool(query.whole))
     choices = {*range(max(latest.version - CHOICES, 0), latest.version + 1), old, new}

@@ -5,12 +5,12 @@ from html import escape
 from typing import Any
 
 import msgspec
-from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore, text_join
 from markdown_it.token import Token
 
 from projections.markdown.citation_links import cited, link_citations
 from projections.markdown.headings import Heading, heading_text
+from projections.markdown.healing import HEALING_PARSER
 from projections.markdown.parser import PARSER
 from projections.markdown.sanitise import sanitise
 
@@ -80,35 +80,25 @@ def settled(
     return SettledBlock(html, tuple(headings), tuple(keys), frozenset(lookups.missing))
 
 
-def inline(
-    tokens: Sequence[Token],
-    env: dict[str, Any],
-    tail: tuple[Token, MarkdownIt] | None = None,
-) -> None:
+def inline(tokens: Sequence[Token], env: Mapping[str, Any], tail: Token | None = None) -> None:
     """Parse what is inline in a block.
 
     Args:
         tokens: Of the block.
         env: With `references` and `known`.
-        tail: The token that is still being written, and the parser for it.
+        tail: The token that is still being written, if there is one among them.
     """
     for token in tokens:
         if token.type != "inline":
             continue
-        parser, own = (
-            (tail[1], {**env, "tail": token.content}) if _is(token, tail) else (PARSER, env)
-        )
+        parser = HEALING_PARSER if token is tail else PARSER
         children: list[Token] = []
-        parser.inline.parse(token.content, parser, own, children)
+        parser.inline.parse(token.content, parser, {**env, "tail": token.content}, children)
         link_citations(children, env["known"])
         token.children = children
-    state = StateCore("", PARSER, env)
+    state = StateCore("", PARSER, {})
     state.tokens = list(tokens)
     text_join(state)
-
-
-def _is(token: Token, tail: tuple[Token, MarkdownIt] | None) -> bool:
-    return tail is not None and token is tail[0]
 
 
 def to_html(tokens: Sequence[Token], *, settled: bool, marked: bool = False) -> str:

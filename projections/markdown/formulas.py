@@ -56,6 +56,8 @@ def _mathml(latex: str, display: str) -> str:
     """Empty where it cannot be read. Kept, because an open block is rendered again and again."""
     # Of what sets formulas below each other the converter knows `align` alone.
     known = _ALIGNED.sub(r"\\\1{align*}", _PLAIN.sub("", latex))
+    # It does not escape what is in \text and the like: a tag there could hide the rest of the block.
+    known = known.replace("<", r"\lt ").replace(">", r"\gt ")
     try:
         return convert(known, display=display)
     except Exception:  # noqa: BLE001 - it raises whatever comes to it, RecursionError too

@@ -58,7 +58,7 @@ def entries_of(front: str) -> Entries | None:
             entries[-1][1].append(line)
         elif line.strip():
             return None
-    return [(key, "\n".join(lines).strip("\n").rstrip()) for key, lines in entries]
+    return tuple((key, "\n".join(lines).strip("\n").rstrip()) for key, lines in entries)
 
 
 def card(front: str) -> str:

@@ -9,7 +9,7 @@ from markdown_it.rules_inline import StateInline
 
 from projections.markdown.healing_rules import RULES, at_end
 from projections.markdown.parser import make_parser, prepared
-from projections.markdown.unclosed_runs import heal_delimiters, leave_no_closer
+from projections.markdown.unclosed_runs import heal_delimiters
 
 
 def healing_parser() -> MarkdownIt:
@@ -18,7 +18,6 @@ def healing_parser() -> MarkdownIt:
     for name, rule in RULES.items():
         parser.inline.ruler.at(name, rule)
     parser.inline.ruler2.before("balance_pairs", "heal", _heal)
-    parser.inline.ruler2.after("emphasis", "leave_no_closer", leave_no_closer)
     return parser
 
 

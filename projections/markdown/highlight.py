@@ -1,4 +1,9 @@
-"""Code with its words marked: Pygments' tokens as `<span class="…">`, with its short class names.
+"""Code with its words marked: Pygments' tokens as `<span class="…">` below `.highlight`, with its short class names.
+
+A style sheet needs `c` with `c1 ch cm cp cpf cs` (comments), `k` with `kc kd kn kp kr kt` (keywords), `s` with `sa sb sc dl sd s2 se
+sh si sx sr s1 ss` (strings), `m` with `mb mf mh mi mo il` (numbers), `n` with `na nb nc nd ne nf ni nl nn no nt nv` (names),
+`bp fm py vc vg vi vm` (names that a language knows), `o ow` (operators), `p pm` (punctuation), `g` with `gd ge gh gi go gp gr gs gt gu`
+(differences and sessions), and `err`. All of them are in `CLASSES`.
 
 Only some languages, and by name: looking for others would read the packages that are installed.
 """
@@ -12,7 +17,7 @@ MAX_CODE_CHARACTERS = 16_384
 """In one block of code; a longer one is shown without marks. Measured: 108 ms for 18 KB."""
 
 CLASSES = frozenset(name for name in STANDARD_TYPES.values() if name)
-"""Every class that a token can get: `k` keyword, `s` string, `c` comment, `n` name, `m` number, `o` operator …"""
+"""Every class that a token can get."""
 
 LANGUAGES = frozenset(
     """
@@ -20,7 +25,7 @@ LANGUAGES = frozenset(
     ini java javascript js json jsx julia kotlin latex lua make makefile nginx nix objc ocaml perl php
     postgres postgresql powershell proto protobuf py python python3 r rb rs ruby rust scala scheme sh shell sql swift
     terraform tex toml ts tsx typescript vue xml yaml yml zig zsh
-    """.split()
+    """.split()  # noqa: SIM905 - read as a paragraph
 )
 
 

@@ -4,6 +4,7 @@ Task boxes are characters and no form fields, the alignment of a cell is a class
 style, and a table stands in an element of its own, so that it scrolls and the page does not.
 """
 
+# ruff: noqa: ARG002 - the parser calls each of these with the same four
 from collections.abc import Sequence
 from html import escape
 

@@ -8,7 +8,6 @@ from markdown_it.rules_block.table import escapedSplit
 from markdown_it.token import Token
 
 from projections.markdown.block import inline, to_html
-from projections.markdown.healing import HEALING_PARSER
 from projections.markdown.parser import parse_blocks
 
 _PREFIX = r"[ \t>]*"
@@ -27,8 +26,13 @@ _HELD = re.compile(
 formula, the row below a table's head, or a link's definition."""
 _CLOSING = re.compile(_PREFIX + r"(?:`*|~*)[ \t]*")
 _ROW = re.compile(r" {0,3}\|")
-_LEAVES = frozenset({"code_block", "definition", "fence", "hr", "math_block"})
-_ONE_LINE = frozenset({"heading_open", "td_open", "th_open"})
+_CELL_ENDED = re.compile(r"\n\Z|(?<!\\)\|[ \t]*\Z")
+_ENDED = {
+    "heading_open": re.compile(r"\n\Z"),
+    "td_open": _CELL_ENDED,
+    "th_open": _CELL_ENDED,
+}
+"""What ends the text of an element, by its token; a paragraph goes on in the next line."""
 
 
 def shown(
@@ -45,10 +49,10 @@ def shown(
     lines = text.count("\n") + (not text.endswith("\n"))
     if _is_head_row(text, blocks, lines):
         blocks = parse_blocks(_with_row_below(text), references)
-    tail = _tail(blocks, lines, ended=text.endswith("\n"))
+    tail = _tail(blocks, lines, text)
     env = {"references": references, "known": known}
     for block in blocks:
-        inline(block, env, tail and (tail, HEALING_PARSER))
+        inline(block, env, tail)
     return [to_html(block, settled=False) for block in blocks]
 
 
@@ -93,15 +97,13 @@ def _with_row_below(text: str) -> str:
     return f"{text.removesuffix(chr(10))}\n|{'-|' * len(cells)}\n"
 
 
-def _tail(blocks: Sequence[Sequence[Token]], lines: int, *, ended: bool) -> Token | None:
+def _tail(blocks: Sequence[Sequence[Token]], lines: int, text: str) -> Token | None:
     """The inline token that goes on with what is written next; None if there is none such."""
     block = blocks[-1] if blocks else ()
     for index in range(len(block) - 1, -1, -1):
         token = block[index]
-        if token.type in _LEAVES:
-            return None
         if token.type == "inline" and token.content:
-            one_line = block[index - 1].type in _ONE_LINE
-            closed = token.map is None or token.map[1] != lines or (one_line and ended)
-            return None if closed else token
+            ended = _ENDED.get(block[index - 1].type)
+            over = ended is not None and ended.search(text) is not None
+            return None if over or token.map is None or token.map[1] != lines else token
     return None

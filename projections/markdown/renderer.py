@@ -5,8 +5,10 @@ change. So the work is that of reading the last block again at each step, and li
 that comes late settles anew the blocks that asked for it, and only those.
 """
 
+from bisect import bisect_left
 from collections import ChainMap
 from collections.abc import Collection, Sequence
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -168,17 +170,19 @@ class MarkdownRenderer:
     def _settle_blocks(
         self, blocks: Sequence[Sequence[Token]], texts: Sequence[str], count: int
     ) -> set[int]:
-        """Settle the first of some blocks, and anew those that asked for what they define."""
+        """Settle the first of some blocks, and anew those that asked for what they define.
+
+        Those that begin where the text is too long already are left.
+        """
         first = len(self._settled)
+        starts = [self._offset, *(self._offset + at for at in accumulate(map(len, texts)))]
+        count = min(count, bisect_left(starts, MAX_TEXT_CHARACTERS))
         changed = self._define(blocks[:count])
-        length = 0
-        for tokens, text in zip(blocks[:count], texts, strict=False):
-            marked = self._offset + length < MAX_MARKED_CHARACTERS
-            how = _Missing(text, self._heading_ids.of(tokens), marked)
+        for tokens, text, start in zip(blocks[:count], texts, starts, strict=False):
+            how = _Missing(text, self._heading_ids.of(tokens), start < MAX_MARKED_CHARACTERS)
             self._settled.append(self._rendered(tokens, how))
             self._remember(len(self._settled) - 1, how)
-            length += len(text)
-        self._pass(length)
+        self._pass(starts[count] - self._offset)
         return changed | set(range(first, len(self._settled)))
 
     def _define(self, blocks: Sequence[Sequence[Token]]) -> set[int]:

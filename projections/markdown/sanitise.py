@@ -15,13 +15,13 @@ _MATHML = frozenset(
     """
     math menclose mfrac mi mmultiscripts mn mo mover mpadded mphantom mprescripts mroot mrow ms mspace msqrt mstyle
     msub msubsup msup mtable mtd mtext mtr munder munderover none
-    """.split()
+    """.split()  # noqa: SIM905 - read as a paragraph
 )
 _TAGS = frozenset(
     """
     a blockquote br code dd del div dl dt em h1 h2 h3 h4 h5 h6 hr img li ol p pre s span strong table tbody td th thead tr
     ul
-    """.split()
+    """.split()  # noqa: SIM905 - read as a paragraph
 )
 _MATHML_ATTRIBUTES = {
     "columnalign", "columnlines", "columnspacing", "depth", "displaystyle", "fence", "form", "height", "linethickness",

@@ -24,19 +24,11 @@ def heal_delimiters(state: StateInline) -> None:
     for opener in reversed(openers):
         token = state.push("text", "", 0)
         token.content = chr(opener.marker) * (2 if opener.marker == ord("~") else 1)
-        token.meta = {"closer": True}
         state.delimiters.append(
             Delimiter(
                 opener.marker, opener.length, len(state.tokens) - 1, -1, open=False, close=True
             )
         )
-
-
-def leave_no_closer(state: StateInline) -> None:
-    """A closer that was added here and closes nothing after all is not shown."""
-    for token in state.tokens:
-        if token.type == "text" and token.meta.get("closer"):
-            token.content = ""
 
 
 def _drop_last_run(state: StateInline) -> None:

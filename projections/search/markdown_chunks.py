@@ -66,7 +66,8 @@ def _blocks(text: str, start: int) -> Iterator[_Block]:
     while start < len(text):
         end = start + SLICE_CHARACTERS
         if end < len(text):
-            end = max(text.rfind("\n", start, end) + 1, start) or end
+            behind_line = text.rfind("\n", start, end) + 1
+            end = behind_line if behind_line > start else end  # a line may be longer than a slice
         last = end >= len(text)
         part = text[start:end]
         lines = [start, *(start + found.end() for found in _NEWLINE.finditer(part)), end]

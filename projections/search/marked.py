@@ -17,9 +17,9 @@ def pieces(text: str, marks: Sequence[tuple[int, int]]) -> tuple[Piece, ...]:
     found = []
     done = 0
     for first, stop in sorted(marks):
-        start, end = max(first, done), min(stop, len(text))
-        if start < end:
-            found += [Piece(text[done:start], fits=False), Piece(text[start:end], fits=True)]
-            done = end
+        start = max(first, done)
+        if start < stop:
+            found += [Piece(text[done:start], fits=False), Piece(text[start:stop], fits=True)]
+            done = stop
     found.append(Piece(text[done:], fits=False))
     return tuple(one for one in found if one.text)

@@ -2,13 +2,14 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
+from collections import deque
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import msgspec
 
-from projections.search.terms import places, query_terms
+from projections.search.terms import Places, query_terms
 
 MAX_CHARACTERS = 240
 MAX_BODY_CHARACTERS = 20_000
@@ -31,94 +32,95 @@ class Snippet(msgspec.Struct, frozen=True):
     marks: tuple[tuple[int, int], ...]
 
 
-def snippet(body: str, query: str) -> Snippet:
-    """The part that holds the most of the query's terms, or the start if it holds none.
+class Snippets:
+    """Makes the snippets of one query's hits.
 
     Args:
-        body: Of a chunk; what is longer than `MAX_BODY_CHARACTERS` is not looked at.
         query: As it was asked.
     """
-    text = body[:MAX_BODY_CHARACTERS]
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
-    words = _words(text, query_terms(query))
-    first, behind = _window(words)
-    shown = _CUT if first else ""
-    marks = []
-    for word in words[first:behind]:
-        shown += " " if shown and shown != _CUT else ""
-        marks += [(len(shown) + start, len(shown) + stop) for start, stop in word.marks]
-        shown += word.text
-    more = behind < len(words) or len(body) > MAX_BODY_CHARACTERS
-    return Snippet(shown + _CUT if more else shown, tuple(marks))
+
+    def __init__(self, query: str) -> None:
+        self._places = Places(query_terms(query))
+
+    def of(self, body: str) -> Snippet:
+        """The part that holds the most of the query's terms, or the start if it holds none.
+
+        Args:
+            body: Of a chunk; what is longer than `MAX_BODY_CHARACTERS` is not looked at.
+        """
+        text = body[:MAX_BODY_CHARACTERS]
+        if not text.isascii():
+            text = unicodedata.normalize("NFC", text)
+        words = [one.span() for one in _WORD.finditer(text)]
+        marked = self._marked(text, words)
+        # Of the words as they are shown, with a space before each.
+        ends = [0, *accumulate(min(end - start, MAX_WORD_CHARACTERS) + 1 for start, end in words)]
+        first, behind = _widened(ends, *_window(ends, marked))
+        shown = _CUT if first else ""
+        marks: list[tuple[int, int]] = []
+        for index in range(first, behind):
+            start, end = words[index]
+            shown += " " if shown and shown != _CUT else ""
+            if index in marked:
+                at = len(shown) - start
+                marks += [(at + one, at + other) for one, other in marked[index].places]
+            if end - start > MAX_WORD_CHARACTERS:
+                shown += text[start : start + MAX_WORD_CHARACTERS - 1] + _CUT
+            else:
+                shown += text[start:end]
+        more = behind < len(words) or len(body) > MAX_BODY_CHARACTERS
+        return Snippet(shown + _CUT if more else shown, tuple(marks))
+
+    def _marked(self, text: str, words: Sequence[tuple[int, int]]) -> "dict[int, _Marked]":
+        """The words, by number, in which there is something that fits."""
+        found: dict[int, _Marked] = {}
+        index = 0
+        for start, stop, met in self._places.of(text):
+            while words[index][1] <= start:
+                index += 1
+            if stop - words[index][0] < MAX_WORD_CHARACTERS:
+                word = found.setdefault(index, _Marked([], set()))
+                word.places.append((start, stop))
+                word.terms.update(met)
+        return found
 
 
-class _Word(NamedTuple):
-    text: str
-    marks: Sequence[tuple[int, int]]
-    terms: AbstractSet[int]
+class _Marked(NamedTuple):
+    places: list[tuple[int, int]]
+    terms: set[int]
 
 
-_NO_TERMS: frozenset[int] = frozenset()
-
-
-def _words(text: str, terms: list[int]) -> list[_Word]:
-    """What stands between blank space, with the places in it that fit."""
-    found = []
-    ahead = iter([*places(text, terms), (len(text), len(text), _NO_TERMS)])
-    start, stop, met = next(ahead)
-    for one in _WORD.finditer(text):
-        said, begins, ends = one[0], one.start(), one.end()
-        word = _Word(said, (), _NO_TERMS)
-        if start < ends:
-            marks: list[tuple[int, int]] = []
-            seen: set[int] = set()
-            while start < ends:
-                if stop - begins < MAX_WORD_CHARACTERS:
-                    marks.append((start - begins, stop - begins))
-                    seen.update(met)
-                start, stop, met = next(ahead)
-            word = _Word(said, marks, seen)
-        if len(said) > MAX_WORD_CHARACTERS:
-            word = word._replace(text=said[: MAX_WORD_CHARACTERS - 1] + _CUT)
-        found.append(word)
-    return found
-
-
-def _window(words: Sequence[_Word]) -> tuple[int, int]:
-    """The first word that is shown, and the one behind the last."""
+def _window(ends: Sequence[int], marked: Mapping[int, _Marked]) -> tuple[int, int]:
+    """The first word with a term that is shown, and the one behind the last."""
     best, first, behind = (0, 0), 0, 0
     here: dict[int, int] = {}
-    begin = size = total = 0
-    for index, word in enumerate(words):
-        size += len(word.text) + 1
+    held: deque[int] = deque()
+    total = 0
+    for index, word in marked.items():
+        held.append(index)
+        total += len(word.terms)
         for term in word.terms:
             here[term] = here.get(term, 0) + 1
-        total += len(word.terms)
-        while size > MAX_CHARACTERS:
-            size -= len(words[begin].text) + 1
-            for term in words[begin].terms:
+        while ends[index + 1] - ends[held[0]] > MAX_CHARACTERS:
+            gone = marked[held.popleft()].terms
+            total -= len(gone)
+            for term in gone:
                 here[term] -= 1
                 if not here[term]:
                     del here[term]
-            total -= len(words[begin].terms)
-            begin += 1
-        # A word without a term makes nothing better.
-        if word.terms and (worth := (len(here), total)) > best:
-            best, first, behind = worth, begin, index + 1
-    while first < behind and not words[first].terms:
-        first += 1
-    return _widened(words, first, behind)
+        if (worth := (len(here), total)) > best:
+            best, first, behind = worth, held[0], index + 1
+    return first, behind
 
 
-def _widened(words: Sequence[_Word], first: int, behind: int) -> tuple[int, int]:
+def _widened(ends: Sequence[int], first: int, behind: int) -> tuple[int, int]:
     """As many words around as there is room for, no more before than half of it."""
-    room = MAX_CHARACTERS - sum(len(word.text) + 1 for word in words[first:behind])
+    room = MAX_CHARACTERS - (ends[behind] - ends[first])
     half = room // 2
-    while first and (need := len(words[first - 1].text) + 1) <= room - half:
+    while first and (need := ends[first] - ends[first - 1]) <= room - half:
         first, room = first - 1, room - need
-    while behind < len(words) and (need := len(words[behind].text) + 1) <= room:
+    while behind < len(ends) - 1 and (need := ends[behind + 1] - ends[behind]) <= room:
         behind, room = behind + 1, room - need
-    while first and (need := len(words[first - 1].text) + 1) <= room:
+    while first and (need := ends[first] - ends[first - 1]) <= room:
         first, room = first - 1, room - need
     return first, behind

@@ -115,28 +115,43 @@ def identifiers(query: str) -> list[str] | None:
     return list(dict.fromkeys(word.lower() for word in words))
 
 
-def places(text: str, terms: Collection[int]) -> Iterator[tuple[int, int, frozenset[int]]]:
-    """Where words of these terms stand in a text: from, to, and which terms they are.
+class Places:
+    """Finds where words of some terms stand in texts: those of one query, in each of its hits.
 
-    A joined word is one place if it is a term itself, otherwise each of its parts is looked at.
-
-    Args:
-        text: In NFC, short: a chunk's.
-        terms: Of a query.
+    A joined word is one place if it is a term itself, otherwise each of its parts is looked at. What was found
+    of a word is remembered, since most words come again.
     """
-    wanted = frozenset(terms)
-    for run in _JOINED_IN_TEXT.finditer(text):
-        word = run[0] if run[0].isascii() else run[0].translate(_JOINS)
+
+    def __init__(self, terms: Collection[int]) -> None:
+        self._wanted = frozenset(terms)
+        self._known: dict[str, tuple[tuple[int, int, frozenset[int]], ...]] = {}
+
+    def of(self, text: str) -> list[tuple[int, int, frozenset[int]]]:
+        """From, to, and which terms; the text is in NFC, and short: a chunk's."""
+        found = []
+        known = self._known
+        for run in _JOINED_IN_TEXT.finditer(text):
+            word = run[0]
+            within = known.get(word)
+            if within is None:
+                within = known[word] = tuple(self._within(word))
+            if within:
+                start = run.start()
+                found += [(start + first, start + behind, met) for first, behind, met in within]
+        return found
+
+    def _within(self, run: str) -> Iterator[tuple[int, int, frozenset[int]]]:
+        word = run if run.isascii() else run.translate(_JOINS)
         found = _word(word) if len(word) <= LONGEST_JOINED else ()
-        if found and found[0] in wanted:
-            yield run.start(), run.end(), wanted.intersection(found)
-            continue
-        if word.isalnum() and wanted.isdisjoint(found):
-            continue  # it is its only part
-        for part in _PART.finditer(run[0]):
+        if found and found[0] in self._wanted:
+            yield 0, len(run), self._wanted.intersection(found)
+            return
+        if word.isalnum() and self._wanted.isdisjoint(found):
+            return  # it is its only part
+        for part in _PART.finditer(run):
             found = _word(part[0]) if len(part[0]) <= LONGEST_PART else ()
-            if met := wanted.intersection(found):
-                yield run.start() + part.start(), run.start() + part.end(), met
+            if met := self._wanted.intersection(found):
+                yield part.start(), part.end(), met
 
 
 def _is_identifier(word: str) -> bool:
