@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from tests.browser.axe import violations
 from tests.browser.dropping_relay import dropping_relay
 from tests.browser.sample_ledger import SECOND
 from tests.browser.screen import Place, Screen, Screens
@@ -88,6 +89,7 @@ def test_all_who_watch_see_the_same_on_every_process_whenever_they_come(
     assert draft.commit(whole).status_code == 201
     for screen in (first, second, late):
         screen.expect("#draft-state").to_contain_text("ersion 1")
+    assert violations(late) == []
     final = [content(screen, "#draft") for screen in (first, second, late)]
     assert final[0] == final[1] == final[2]
     assert path_of(first) == f"/p/{draft.project}/artifacts/PRD/main?version=1"
@@ -152,3 +154,23 @@ def test_the_state_of_a_draft_is_told_and_its_text_is_not_read_aloud_at_each_wor
     screen.go(page_of(draft))
     screen.expect("#draft-state").to_have_attribute("role", "status")
     screen.expect("#draft").to_have_attribute("aria-live", "off")
+
+
+def test_whoever_reads_is_not_disturbed_by_what_is_written(
+    screens: Screens, two_servers: tuple[Place, Place], draft: Drafted
+) -> None:
+    screen = screens(two_servers[1])
+    link = "#draft a >> nth=0"
+    write(draft, "See [the source](https://example.com/) first.\n\n" + "More words.\n\n" * 60)
+    screen.go(page_of(draft))
+    screen.expect("#draft .block >> nth=60").to_have_count(1)
+    screen.find(link).focus()
+    top = screen.page.evaluate("scrollY")
+    write(draft, "Here **is a new wor")
+    screen.expect("#draft strong").to_have_text("is a new wor")
+    screen.expect(link).to_be_focused()
+    assert screen.page.evaluate("scrollY") == top
+    screen.page.get_by_role("link", name="To the end").click()
+    screen.expect("#draft strong").to_be_in_viewport()
+    write(draft, "d** that goes on.\n\n" + "And on.\n\n" * 60 + "To *here*.\n")
+    screen.expect("#draft em").to_be_in_viewport()
