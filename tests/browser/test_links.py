@@ -33,8 +33,10 @@ def test_every_link_leads_somewhere(sample_place: Place) -> None:
         assert 100 < len(found) < MOST_LINKS
         for link, page_path in found.items():
             with http.stream("GET", link, headers=cookie) as answer:
-                if answer.status_code == 410 and answer.read() and any(
-                    code in answer.text for code in GONE
+                if (
+                    answer.status_code == 410
+                    and answer.read()
+                    and any(code in answer.text for code in GONE)
                 ):
                     continue
                 # A form's address that only takes one is not for reading.
