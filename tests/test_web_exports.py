@@ -10,7 +10,7 @@ import pytest
 from domain.seal import parse_statement
 from domain.sigstore_bundle import parse_bundle
 from tests.serving import Served
-from tests.web_reader import WebReader
+from tests.web_reader import SAME_ORIGIN, WebReader
 
 COMMIT = "3c8f0a3d1f3c6d0b5a1e7f2d9c4b8a6e5d7f1c20"
 REPOSITORY = "https://git.example/a"
@@ -119,7 +119,7 @@ def test_a_form_seals_and_the_seal_is_listed_with_its_bundle(filled: str, taker:
 def test_what_cannot_be_sealed_is_a_page_that_says_so_and_seals_nothing(
     filled: str, taker: WebReader, fields: dict[str, str], status: int, code: str
 ) -> None:
-    answer = taker.post(f"/p/{filled}/exports/seal", **fields)
+    answer = taker.post(f"/p/{filled}/exports/seal", SAME_ORIGIN, **fields)
     assert answer.status_code == status
     assert code in answer.text
     assert "No export of this project was sealed yet" in taker.get(f"/p/{filled}/exports").text

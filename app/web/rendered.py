@@ -12,9 +12,13 @@ from domain.artifact import MARKDOWN
 from domain.draft import MAX_DRAFT_BYTES
 from projections.json_text import json_html
 from projections.live_render import Renderer
+from projections.markdown.headings import Heading
+from projections.markdown.renderer import MarkdownRenderer
 
 MAX_SHOWN_BYTES = MAX_DRAFT_BYTES
 """Of one text on a page: what could be watched while it was written can be read."""
+
+MAX_HEADINGS = 200
 
 Look = Literal["prose", "plain", "code", "binary", "too-large"]
 """How it is shown, which is the class of its element; the last two are not."""
@@ -28,11 +32,13 @@ class Rendered(msgspec.Struct, frozen=True):
     Attributes:
         blocks: Safe as they are, each a part by itself.
         marks: The ids of the places that cite, by the key that they cite.
+        headings: In order.
     """
 
     look: Look
     blocks: Sequence[str] = ()
     marks: Mapping[str, Sequence[str]] = {}
+    headings: Sequence[Heading] = ()
 
 
 def look_of(media_type: str) -> Look:
@@ -58,11 +64,16 @@ def render(media_type: str, content: bytes, cited: Collection[str] = ()) -> Rend
         html = json_html(text)
         if html is not None:
             return Rendered("code", (html,))
+    if media_type == MARKDOWN:
+        markdown = MarkdownRenderer(cited)
+        markdown.append(text)
+        markdown.finish()
+        blocks, marks = mark_places(blocks_of(markdown), cited)
+        return Rendered("prose", blocks, marks, markdown.headings[:MAX_HEADINGS])
     renderer = renderer_for(media_type)
     renderer.append(text)
     renderer.finish()
-    blocks, marks = mark_places(blocks_of(renderer), cited)
-    return Rendered(look_of(media_type), blocks, marks)
+    return Rendered("plain", blocks_of(renderer))
 
 
 def blocks_of(renderer: Renderer) -> Sequence[str]:
@@ -73,9 +84,7 @@ def blocks_of(renderer: Renderer) -> Sequence[str]:
 def mark_places(
     blocks: Sequence[str], cited: Collection[str]
 ) -> tuple[Sequence[str], Mapping[str, Sequence[str]]]:
-    """Give every place that cites an id of its own, so that a source can lead back to it.
-
-    One that cites what there is not is marked as such.
+    """Give every place that cites a source an id of its own, so that the source can lead back to it.
 
     Returns:
         The blocks, and the ids by the key that is cited there.
@@ -85,7 +94,7 @@ def mark_places(
     def marked(found: re.Match[str]) -> str:
         key = found[1]
         if key not in cited:
-            return f'{found[0]} data-unresolved="true"'
+            return found[0]
         marks[key].append(f"at-{key}-{len(marks[key]) + 1}")
         return f'{found[0]} id="{marks[key][-1]}"'
 
