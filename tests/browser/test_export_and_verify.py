@@ -6,14 +6,11 @@ import httpx2
 import pytest
 
 from tests.browser.screen import Place, Screen, Screens
-from tests.browser.served_pages import needs
 
 
 @pytest.fixture
 def screen(screens: Screens, place: Place, http: httpx2.Client, project: str) -> Screen:
     """The exports of a project with a document in it."""
-    needs("/p/{project}/exports")
-    needs("/verify")
     versions = f"/v1/projects/{project}/artifacts/PRD/main/versions"
     assert http.post(versions, json={"content": "# The plan\n"}).status_code == 201
     opened: Screen = screens(place)
@@ -67,7 +64,6 @@ def test_what_is_no_export_is_told_apart(screen: Screen, tmp_path: Path) -> None
 
 
 def test_without_scripts_the_commands_are_told(screens: Screens, place: Place) -> None:
-    needs("/verify")
     plain = screens(place, scripts=False)
     plain.go("/verify")
     plain.expect("#own-command").to_contain_text("deedbook verify")

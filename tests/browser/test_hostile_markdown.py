@@ -14,7 +14,6 @@ from app.http.live_view import renderer_for
 from app.web.site import HEADERS
 from projections.markdown.sanitise import sanitise
 from tests.browser.screen import Place, Screen, Screens
-from tests.browser.served_pages import needs
 from tests.draft_samples import Drafted
 
 if TYPE_CHECKING:
@@ -136,7 +135,6 @@ def test_no_text_that_is_being_written_runs_on_the_page_of_its_draft(
     screens: Screens, place: Place, http: httpx2.Client, project: str
 ) -> None:
     """All of them in one document, written in small pieces before the eyes of a viewer, to its end."""
-    needs("/p/{project}/artifacts/{kind}/{key}/drafts/{draft}")
     draft = Drafted(http, project)
     assert draft.open(title="<b>Harm</b>", media_type="text/markdown").status_code == 201
     screen = screens(place)

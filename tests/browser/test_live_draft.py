@@ -11,7 +11,6 @@ from tests.browser.axe import violations
 from tests.browser.dropping_relay import dropping_relay
 from tests.browser.sample_ledger import SECOND
 from tests.browser.screen import Place, Screen, Screens
-from tests.browser.served_pages import needs
 from tests.draft_samples import Drafted
 
 pytestmark = pytest.mark.xdist_group("two servers")
@@ -29,7 +28,6 @@ CONTENT = """(selector) => {
 @pytest.fixture
 def draft(two_servers: tuple[Place, Place]) -> Iterator[Drafted]:
     """An open draft of Markdown, written through the first process."""
-    needs("/p/{project}/artifacts/{kind}/{key}/drafts/{draft}")
     with two_servers[0].client() as http:
         yield opened(http)
 

@@ -8,7 +8,6 @@ import pytest
 
 from tests.browser.dropping_relay import dropping_relay
 from tests.browser.screen import Place, Screen, Screens
-from tests.browser.served_pages import needs
 
 pytestmark = pytest.mark.xdist_group("two servers")
 NEWEST = "#trail .timeline > li >> nth=0"
@@ -17,7 +16,6 @@ NEWEST = "#trail .timeline > li >> nth=0"
 @pytest.fixture
 def http(two_servers: tuple[Place, Place]) -> Iterator[httpx2.Client]:
     """A program that writes through the first process."""
-    needs("/p/{project}/trail")
     with two_servers[0].client() as client:
         yield client
 
