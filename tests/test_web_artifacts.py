@@ -353,6 +353,7 @@ def test_a_draft_that_was_committed_is_its_version(shelf: Shelf) -> None:
     answer = shelf.reader.get(f"{PAGE}/drafts/{draft.id}")
     assert answer.status_code == 303
     assert answer.headers["location"] == f"{PAGE}?version=3"
+    assert "watch it" not in shelf.words(PAGE)
 
 
 def test_a_draft_that_was_discarded_says_so(shelf: Shelf) -> None:

@@ -82,6 +82,11 @@ def test_unchanged_lines_are_folded_and_counted() -> None:
     ]
 
 
+def test_a_single_line_at_the_end_is_folded_too() -> None:
+    assert told("a\nb\nc\nd\ne\n", "A\nb\nc\nd\ne\n")[-1] == "… 1"
+    assert told("a\nb\nc\nd\n", "A\nb\nc\nd\n")[-1] == " d"
+
+
 def test_equal_texts_have_no_rows() -> None:
     assert list(rows(compare("same\n", "same\n"), 1)) == []
 
@@ -127,9 +132,13 @@ def test_what_is_looked_at_by_words_has_a_limit_for_all_lines_together(
 ) -> None:
     old = "the same words and red\n\nstays\n\nother words that are red\n"
     new = old.replace("red", "blue")
-    assert [row.whole for row in shown(old, new) if row.mark != " "] == [False] * 4
+    for context in (0, 3):  # in two hunks, and in one
+        found = shown(old, new, context=context)
+        assert [row.whole for row in found if row.mark != " "] == [False] * 4
     monkeypatch.setattr(word_diff, "MAX_COMPARED_CHARACTERS", 60)
-    assert [row.whole for row in shown(old, new) if row.mark != " "] == [False] * 2 + [True] * 2
+    for context in (0, 3):
+        found = shown(old, new, context=context)
+        assert [row.whole for row in found if row.mark != " "] == [False] * 2 + [True] * 2
 
 
 def test_words_that_were_shuffled_are_given_up_early(monkeypatch: pytest.MonkeyPatch) -> None:
