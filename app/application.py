@@ -52,8 +52,10 @@ from app.web import (
     trail,
     transcripts,
 )
+from app.web import exports as export_pages
 from app.web import projects as project_list
 from app.web import runs as run_pages
+from app.web import verify as verify_page
 from app.web.page import Pages
 from app.web.page_gate import PageGate
 from app.web.static_files import read_static
@@ -95,6 +97,8 @@ PAGES: tuple[Pages, ...] = (
     diffs.pages,
     live_drafts.pages,
     event.pages,
+    export_pages.pages,
+    verify_page.pages,
 )
 THREADS = 96
 """Use cases at once: appends wait here for their group's commit."""

@@ -85,6 +85,14 @@ class Exports:
         bundle = self._fold(project, head.origin, position, selection)
         return self._keep(project, parsed, bundle)
 
+    def known(self, project: str, position: int, scope: str) -> ExportRecord | None:
+        """The export if it was laid out before; nothing is made, and its contents are not looked for.
+
+        Raises:
+            Invalid: `invalid-parameter`.
+        """
+        return self._store.find(project, position, read_scope(scope).name, FORMAT_VERSION)
+
     def stream(
         self, record: ExportRecord, start: int = 0, stop: int | None = None
     ) -> Iterator[bytes]:

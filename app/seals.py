@@ -1,5 +1,7 @@
 """Seals as use cases: seal an export, hand out its sidecar, and the public keys to check it with."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from adapters.postgres_seals import PostgresSeals, Sealed, Subject, check_subject
@@ -112,10 +114,11 @@ class Seals:
 
     def listed(self, project: str, limit: int) -> list[SealMade]:
         """The newest seals of a project's exports, newest first."""
-        return [
-            SealMade(one.index, parse_statement(one.statement))
-            for one in self._store.of_project(project, limit)
-        ]
+        return _made(self._store.of_project(project, limit))
+
+    def of_export(self, project: str, position: int, scope: str) -> list[SealMade]:
+        """All seals of one export, newest first."""
+        return _made(self._store.of_export(Subject(project, position, scope)))
 
     def trust(self) -> Trust:
         """The ledger's public keys, and where each is valid.
@@ -149,6 +152,10 @@ class Seals:
             scope=record.scope,
             head=head,
         )
+
+
+def _made(found: Sequence[Sealed]) -> list[SealMade]:
+    return [SealMade(one.index, parse_statement(one.statement)) for one in found]
 
 
 def _commit_of(seal: Seal) -> str | None:

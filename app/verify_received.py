@@ -4,6 +4,7 @@ Whoever wants to know whether *this ledger* is honest verifies on a machine of t
 they keep: a ledger that lies could lie here too.
 """
 
+import threading
 import time
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,7 @@ import msgspec
 
 from app.ledger import Ledger
 from app.offline.signatures import SIGNATURES
-from app.offline.verify import verify_file
+from app.offline.verify import Progress, verify_file
 from domain.errors import DeedbookError, Malformed, NotFound
 from domain.seal import parse_statement
 from domain.sigstore_bundle import parse_bundle
@@ -21,6 +22,9 @@ from projections.verify_evidence import Evidence, Pin
 from projections.verify_report import Report
 
 MAX_SECONDS = 120.0
+
+_turn = threading.Lock()
+"""One is worked on at a time: what strangers send shall not cost the ledger its memory."""
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,14 +80,9 @@ def verify_received(
         pass  # no service has made keys yet, so nothing was sealed
     held = trust if trust is not None and sidecar is not None and _is_ours(sidecar, trust) else None
     evidence = Evidence(signatures=SIGNATURES, trust=held, sidecar=sidecar, pin=pin)
-    until = time.monotonic() + max_seconds
-
-    def hurry(_done: int, _total: int | None) -> None:
-        if time.monotonic() > until:
-            raise _TooLong
-
     try:
-        report = verify_file(file, progress=hurry, evidence=evidence)
+        with _turn:
+            report = verify_file(file, progress=_hurry(max_seconds), evidence=evidence)
     except _TooLong:
         raise Malformed(
             "request-timeout",
@@ -91,6 +90,17 @@ def verify_received(
             "your own machine takes all the time it needs.",
         ) from None
     return Received(report=report, sidecar=source, keys=None if held is None else held.ledger)
+
+
+def _hurry(max_seconds: float) -> Progress:
+    """A progress that gives up when the time is over."""
+    until = time.monotonic() + max_seconds
+
+    def hurry(_done: int, _total: int | None) -> None:
+        if time.monotonic() > until:
+            raise _TooLong
+
+    return hurry
 
 
 def _is_ours(sidecar: bytes, trust: Trust) -> bool:

@@ -253,10 +253,6 @@ def contrast(one: str, other: str) -> float:
 def test_every_colour_can_be_read_on_the_ground_of_a_transcript(scheme: int) -> None:
     sheet = STYLES.read_text("utf-8")
     pairs = {
-        name: re.findall(rf"--{name}: (#[0-9a-f]{{6}})", sheet)[scheme]
-        for name in ("ink", "soft", "sunk", "accent-wash")
-    }
-    pairs |= {
         name: (light, dark)[scheme]
         for name, light, dark in re.findall(
             r"--([a-z-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)", sheet

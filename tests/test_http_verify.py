@@ -34,9 +34,7 @@ def exported(http: httpx2.Client, project: str, *, sealed: bool = False) -> tupl
     return http.get(f"/v1/projects/{project}/exports/2.zip").content, sidecar
 
 
-def verified(
-    served: Served, content: bytes, *, sidecar: bytes = b"", **query: str
-) -> httpx2.Response:
+def verified(served: Served, content: bytes, sidecar: bytes = b"", **query: str) -> httpx2.Response:
     """What anybody is answered, without a token."""
     headers = {"Deedbook-Sidecar": base64.b64encode(sidecar).decode()} if sidecar else {}
     with served.client("") as nobody:
@@ -80,7 +78,7 @@ def test_an_export_without_a_seal_is_incomplete(
 ) -> None:
     content, _ = exported(http, project)
     for query in ({}, {"sealed": "true"}):
-        found = verified(served, content, **query).json()
+        found = verified(served, content, b"", **query).json()
         assert (found["state"], found["sidecar"], found["keys"]) == ("INCOMPLETE", None, None)
 
 
@@ -115,8 +113,9 @@ def test_a_seal_of_another_ledger_is_not_held_to_keys_that_it_cannot_know(
     settings = Settings(
         database_url=database_url, deedbook_host="elsewhere.example", deedbook_embedder="none"
     )
-    signers = {"signer": published_signer(), "seal_signer": published_seal_signer()}
-    with open_ledger(settings, database_url, **signers) as elsewhere:
+    with open_ledger(
+        settings, database_url, signer=published_signer(), seal_signer=published_seal_signer()
+    ) as elsewhere:
         found = verify_received(
             elsewhere,
             GOOD,

@@ -201,6 +201,9 @@ def test_a_bar_is_taller_where_events_came_quicker() -> None:
     found = activity(moments)
     assert found.bars == (LOWEST, HIGHEST)
     assert (found.first_day, found.last_day) == ("2026-11-01", "2026-11-10")
+    hours = [format_time(FIRST + timedelta(hours=one)) for one in range(3)]
+    more = activity([Moment(1, hours[0]), Moment(2, hours[1]), Moment(12, hours[2])])
+    assert more.bars == (LOWEST, HIGHEST)
     # The same pace throughout is neither.
     steady = [Moment(1 + one, format_time(FIRST + timedelta(hours=one))) for one in range(4)]
     assert len(set(activity(steady).bars)) == 1

@@ -141,6 +141,7 @@ def test_every_event_is_on_one_page_whichever_way_one_goes(
     assert http.post(f"/v1/projects/{project}/events", json={"events": events}).status_code == 201
     size = len(events) + 1
     path, seen = f"/p/{project}/trail?actor=token:admin", []
+    older: list[str] = []
     page = reader.get(path).text
     assert links(page, "prev") == []
     for _ in range(3):

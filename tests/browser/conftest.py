@@ -106,9 +106,12 @@ def two_servers(
         url = running.enter_context(another_database(postgres_server, template_database))
         with open_ledger(url) as ledger:
             token, _ = ledger.tokens.create("admin", scopes=["admin"])
-        settings = {"DATABASE_URL": url, "DEEDBOOK_EMBEDDER": "none"}
         processes = [
-            running.enter_context(started(folder, "serve", "--port", "0", **settings))
+            running.enter_context(
+                started(
+                    *(folder, "serve", "--port", "0"), DATABASE_URL=url, DEEDBOOK_EMBEDDER="none"
+                )
+            )
             for _ in range(2)
         ]
         urls = [one.line("Serving ").split()[1] for one in processes]

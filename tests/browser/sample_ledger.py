@@ -40,8 +40,6 @@ def answer() -> int:
 - [x] done
 - [ ] not yet
 
-![a picture](https://foreign.example/tracked.png)
-
 <script>alert(3)</script>
 """
 

@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 
 from app.http.live_view import renderer_for
 from app.web.site import HEADERS
+from projections.markdown.sanitise import sanitise
 from tests.browser.screen import Place, Screen, Screens
 from tests.browser.served_pages import needs
 from tests.draft_samples import Drafted
@@ -75,31 +76,53 @@ def show(screen: Screen, parts: list[str], *, guarded: bool) -> None:
     screen.go("/pieces")
 
 
-@pytest.mark.parametrize("guarded", [True, False], ids=["policy", "no policy"])
-def test_no_piece_of_any_text_runs_or_asks_for_anything(
-    screens: Screens, place: Place, guarded: bool
-) -> None:
-    """Without the policy too: each of the two doors holds alone, and with it nothing is left to report."""
-    parts = [one for text in corpus() for one in outputs(text)]
-    screen = screens(place)
-    show(screen, parts, guarded=guarded)
+def careless() -> MarkdownIt:
+    """A parser that lets HTML and every address through."""
+    parser = MarkdownIt("commonmark", {"html": True})
+    parser.validateLink = lambda url: True  # type: ignore[method-assign]  # the care that is left out
+    return parser
+
+
+def check(screen: Screen, count: int) -> None:
+    """Nothing on the page acts, or could, and nobody complains."""
     screen.page.mouse.move(200, 200)
     seen = screen.page.evaluate(LOOK, ["main", ACTIVE])
-    assert seen["texts"] == len(parts)
+    assert seen["texts"] == count
     assert seen["handlers"] == seen["active"] == seen["clobbered"] == []
     assert set(seen["links"]) <= {"http:", "https:", "mailto:"}
     assert screen.heard() == []
 
 
+@pytest.mark.parametrize("guarded", [True, False], ids=["policy", "no policy"])
+def test_no_piece_of_any_text_runs_or_asks_for_anything(
+    screens: Screens, place: Place, guarded: bool
+) -> None:
+    """Without the policy too: each of the doors holds alone, and with it nothing is left to report."""
+    parts = [one for text in corpus() for one in outputs(text)]
+    screen = screens(place)
+    show(screen, parts, guarded=guarded)
+    check(screen, len(parts))
+
+
+def test_what_a_careless_parser_lets_through_is_stopped_at_the_last_door(
+    screens: Screens, place: Place
+) -> None:
+    parser = careless()
+    parts = [sanitise(parser.render(text)) for text in corpus()]
+    parts += [sanitise(text[:end]) for text in corpus() for end in range(0, len(text), STEP)]
+    screen = screens(place)
+    show(screen, parts, guarded=False)
+    check(screen, len(parts))
+
+
 def test_the_same_texts_rendered_without_care_do_run(screens: Screens, place: Place) -> None:
     """The control: this browser would have run them, and the test would have seen it."""
-    careless = MarkdownIt("commonmark", {"html": True})
-    careless.validateLink = lambda _: True  # type: ignore[method-assign]  # the care that is left out
     screen = screens(place)
     texts = [
         one for one in corpus() if "<iframe" not in one and "<style" not in one
     ]  # they eat the rest
-    show(screen, [careless.render(one) for one in texts], guarded=False)
+    parser = careless()
+    show(screen, [parser.render(one) for one in texts], guarded=False)
     seen = screen.page.evaluate(LOOK, ["main", ACTIVE])
     assert "onerror" in seen["handlers"]
     assert "javascript:" in seen["links"]

@@ -110,12 +110,14 @@ function published(trust, origin, size) {
     .map((one) => ({ name: origin, key: decode64(one.ed25519) }));
 }
 
-function pinned(word) {
+async function pinned(word) {
   const found = /^([^\s+]{1,255})\+([0-9a-f]{8})\+(\S+)$/.exec(word);
   if (found === null) throw new Error("a verifier key is name+id+key");
   const raw = decode64(found[3]);
-  if (raw.length !== HASH_BYTES + 1 || raw[0] !== 1) throw new Error("this is no Ed25519 key");
-  return [{ name: found[1], key: raw.slice(1) }];
+  if (raw.length !== HASH_BYTES + 1 || raw[0] !== 1) throw new Error("it is no Ed25519 key");
+  const key = raw.slice(1);
+  if (hex(await keyId(found[1], key)) !== found[2]) throw new Error("its id is not that of the key");
+  return [{ name: found[1], key }];
 }
 
 // Whether one of the keys signed; null where the browser cannot tell.
@@ -221,7 +223,7 @@ async function inspect() {
     const mine = ++turn;
     const word = pin.value.trim();
     try {
-      const signed = await signedBy(proof, word === "" ? own : pinned(word));
+      const signed = await signedBy(proof, word === "" ? own : await pinned(word));
       if (mine === turn) conclude(good, signed, word !== "");
     } catch (error) {
       if (mine === turn) say("warn", `The key cannot be read: ${error.message}.`);
