@@ -60,6 +60,19 @@ def test_a_table_scrolls_in_an_element_of_its_own_and_is_aligned_by_classes() ->
     assert "style" not in shown
 
 
+def test_an_image_is_its_words_and_loads_nothing() -> None:
+    html = render_markdown(
+        "![a *map*](https://x.example/m.png 'M') ![](http://x.example/) ![near](m.png)\n\n"
+        "[![badge](https://x.example/b.svg)](https://x.example/ci)\n"
+    ).html
+    assert "<img" not in html
+    assert 'class="image" href="https://x.example/m.png"' in html.replace(" rel=", " x=")
+    assert ">a map</a>" in html
+    assert ">image</a>" in html
+    assert '<span class="image">near</span>' in html
+    assert '<span class="image">badge</span></a>' in html
+
+
 def test_tasks_have_boxes_that_are_characters() -> None:
     assert html("- [ ] a\n- [X] *b*\n- c\n") == (
         '<ul>\n<li class="task"><span class="task-box">☐</span> a</li>\n'

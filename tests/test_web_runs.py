@@ -191,7 +191,7 @@ def test_a_run_at_a_glance_says_what_was_planned_changed_allowed_and_deployed(
     assert '<a href="https://alpha.example" rel="noopener noreferrer nofollow">' in page
     assert "production here d1" in re.sub(" +", " ", text)
     assert "by e1" in text
-    assert f'href="/p/{project}/artifacts/PRD/main/versions/1"' in page
+    assert f'href="/p/{project}/artifacts/PRD/main?version=1"' in page
     for event in http.get(f"{run}/timeline").json()["items"]:
         assert f'href="/p/{project}/events/{event["position"]}"' in page
         for content in event["contents"]:
@@ -248,7 +248,7 @@ def test_a_patch_set_shows_its_commits_and_files_and_leads_to_its_artifact(
         json={"content": PATCHSET.decode(), "media_type": "application/json"},
     )
     assert written.status_code == 201
-    assert f'href="/p/{project}/artifacts/PATCHSET/{SHA}/versions/1"' in read(reader, path)
+    assert f'href="/p/{project}/artifacts/PATCHSET/{SHA}?version=1"' in read(reader, path)
 
 
 def test_an_earlier_position_shows_the_run_as_it_was(
@@ -289,7 +289,7 @@ def test_the_audit_bundle_is_written_by_a_button_and_then_linked(
     made = reader.post(f"{path}/audit-bundle")
     assert (made.status_code, made.headers["location"]) == (303, f"{path}#take-away")
     page = read(reader, path)
-    assert f'href="/p/{project}/artifacts/IMPLEMENTATION_AUDIT_BUNDLE/r1/versions/1"' in page
+    assert f'href="/p/{project}/artifacts/IMPLEMENTATION_AUDIT_BUNDLE/r1?version=1"' in page
     assert "No audit bundle" not in words(page)
     only_reads = WebReader(served, served.limited("events:read"))
     page = read(only_reads, path)

@@ -1,7 +1,8 @@
 """A block's tokens as HTML: what differs from the parser's own output.
 
 Task boxes are characters and no form fields, the alignment of a cell is a class, since pages allow no inline
-style, and a table stands in an element of its own, so that it scrolls and the page does not.
+style, and a table stands in an element of its own, so that it scrolls and the page does not. An image is its words, and a
+link: a page loads nothing from elsewhere, and whoever put it there would learn who reads.
 """
 
 # ruff: noqa: ARG002 - the parser calls each of these with the same four
@@ -25,6 +26,29 @@ class HtmlOutput(RendererHTML):
     ) -> str:
         """A link's definition shows nothing."""
         return ""
+
+    def link_open(
+        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
+    ) -> str:
+        """The start of a link, in which an image is none."""
+        env["links"] = env.get("links", 0) + 1
+        return self.renderToken(tokens, idx, options, env)
+
+    def link_close(
+        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
+    ) -> str:
+        """Its end."""
+        env["links"] -= 1
+        return self.renderToken(tokens, idx, options, env)
+
+    def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        """What is read in place of an image; it leads there, unless it is in a link, or has no address of its own."""
+        token = tokens[idx]
+        words = escape(self.renderInlineAsText(token.children or [], options, env) or "image")
+        address = str(token.attrs["src"])
+        if env.get("links") or not address.startswith(("https://", "http://")):
+            return f'<span class="image">{words}</span>'
+        return f'<a class="image" href="{escape(address)}">{words}</a>'
 
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         """Code with its language, marked once it is all there: marking is too slow to be done at each step."""

@@ -19,7 +19,7 @@ _MATHML = frozenset(
 )
 _TAGS = frozenset(
     """
-    a blockquote br code dd del div dl dt em h1 h2 h3 h4 h5 h6 hr img li ol p pre s span strong table tbody td th thead tr
+    a blockquote br code dd del div dl dt em h1 h2 h3 h4 h5 h6 hr li ol p pre s span strong table tbody td th thead tr
     ul
     """.split()  # noqa: SIM905 - read as a paragraph
 )
@@ -47,7 +47,6 @@ _cleaner = nh3.Cleaner(
     attributes={
         "a": {"href", "title", "data-cite"},
         "code": {"class"},
-        "img": {"src", "alt", "title"},
         "ol": {"start"},
         **{tag: {"id"} for tag in HEADINGS},
         **{tag: _MATHML_ATTRIBUTES for tag in _MATHML if tag != "math"},
@@ -58,12 +57,12 @@ _cleaner = nh3.Cleaner(
         "math": {"display": {"block", "inline"}, "xmlns": {"http://www.w3.org/1998/Math/MathML"}},
     },
     allowed_classes={
-        "a": {"cite"},
+        "a": {"cite", "image"},
         "div": {"table-scroll", "math"},
         "dl": {"front-matter"},
         "li": {"task"},
         "pre": {"front-matter", "highlight", "math", "too-long"},
-        "span": {"task-box", *CLASSES},
+        "span": {"image", "task-box", *CLASSES},
         "td": _ALIGNED,
         "th": _ALIGNED,
     },
