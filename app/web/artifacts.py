@@ -61,7 +61,7 @@ def show_artifact(visit: Visit[ArtifactQuery]) -> Response:
     query, views = visit.query, visit.ledger.views
     path = artifact_path(visit)
     place = stand(visit, query.at)
-    draft = open_draft_of(visit.ledger, path) if place.at is None else None
+    draft = open_draft_of(visit.ledger, path)
     try:
         latest = views.artifact(path.project, path.kind, path.key, place.position)
     except NotFound:
@@ -98,7 +98,7 @@ def show_artifact(visit: Visit[ArtifactQuery]) -> Response:
         problem=problem,
         sources=_sources(cited, text),
         history=_history(visit.ledger, path, place, before),
-        draft=draft,
+        draft=draft if place.at is None else None,
     )
 
 
