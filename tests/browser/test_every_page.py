@@ -77,7 +77,9 @@ def test_a_page_is_for_everybody(
     assert screen.weight() < MAX_BYTES
     screen.picture(f"{title}-light")
     assert violations(screen) == []
-    own = screen.find("h1:not(article h1)")  # a document may have its own, and then that is the page's
+    own = screen.find(
+        "h1:not(article h1)"
+    )  # a document may have its own, and then that is the page's
     assert own.count() == 1 or screen.find("article h1").count()
     heading = screen.find("h1").first.inner_text()
 
