@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit
 import httpx2
 import pytest
 
+from adapters.search import local_search
 from domain.search import MAX_QUERY_CHARACTERS
 from tests.serving import Served
 
@@ -359,6 +360,45 @@ def test_only_an_administrator_works_at_the_index(served: Served, project: str) 
         for what in ("reindex", "retry", "reconcile"):
             refused = reader.post(f"/v1/projects/{project}/search/{what}")
             assert refused.json()["code"] == "insufficient-scope", what
+
+
+def write_animals(served: Served, http: httpx2.Client, project: str) -> None:
+    for number in range(12):
+        rare = " The zebra." if number % 4 == 0 else ""
+        text = f"Page {number} {'upload ' * (number + 1)}and {'queue ' * (12 - number)}.{rare}\n"
+        write(http, project, f"n{number}", text)
+    index(served)
+
+
+def test_in_a_large_index_rare_terms_lead_and_frequent_ones_rank_what_they_led_to(
+    served: Served, http: httpx2.Client, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_animals(served, http, project)
+    exact = keys(ask(http, project, "zebra upload", limit=20))
+    assert exact[0] == "n8"
+    assert len(exact) == 12
+    monkeypatch.setattr(local_search, "EXACT_CHUNKS", 0)
+    assert keys(ask(http, project, "zebra upload", limit=20)) == exact
+    monkeypatch.setattr(local_search, "RARE_POSTINGS", 5)
+    monkeypatch.setattr(local_search, "ENOUGH_POSTINGS", 1)
+    led = keys(ask(http, project, "zebra upload", limit=20))
+    assert led == [key for key in exact if key in {"n0", "n4", "n8"}]
+    assert keys(ask(http, project, "upload", limit=20)) == keys(
+        ask(http, project, "upload upload", limit=20)
+    )
+
+
+def test_in_a_large_index_a_term_more_leads_where_the_rare_ones_stand_in_too_few(
+    served: Served, http: httpx2.Client, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_animals(served, http, project)
+    exact = keys(ask(http, project, "zebra upload queue", limit=20))
+    monkeypatch.setattr(local_search, "EXACT_CHUNKS", 0)
+    monkeypatch.setattr(local_search, "RARE_POSTINGS", 1)
+    monkeypatch.setattr(local_search, "ENOUGH_POSTINGS", 4)
+    assert keys(ask(http, project, "zebra upload queue", limit=20)) == exact
+    monkeypatch.setattr(local_search, "LED_CHUNKS", 2)
+    assert len(keys(ask(http, project, "zebra upload queue", limit=20))) == 2
 
 
 def test_the_numbers_for_monitoring_name_no_project(

@@ -18,7 +18,14 @@ from adapters.search.local_index import vector_text
 from domain.search import DEPTH, MAX_ALSO
 
 EXACT_CHUNKS = 10_000
-"""Up to so many chunks, all distances are looked at: that is exact, and no slower than the graph."""
+"""Up to so many chunks all is looked at: that is exact, and no slower. Beyond, a graph leads to near vectors, and of the
+query's terms the rare ones lead to chunks, which the frequent ones then only rank."""
+RARE_POSTINGS = 10_000
+"""The rarest terms are rare, as long as they stand in so many chunks together,"""
+ENOUGH_POSTINGS = 2_000
+"""and the next one too while those before it stand in fewer than these."""
+LED_CHUNKS = 250
+"""So many of what the rare terms lead to are ranked by all."""
 GRAPH_WIDTH = 100
 WORK_MEMORY = "32MB"
 """Enough to add up the scores of 300,000 chunks without files."""
@@ -88,6 +95,24 @@ _LEXICAL = """
   lexical AS (SELECT p.project_id, p.chunk_id, sum(p.weight * i.idf) AS score
     FROM i JOIN search_posting p ON p.project_id {among} AND p.term = i.term
     GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT %(depth)s),
+"""
+_LEXICAL_LARGE = """
+  q AS (SELECT * FROM unnest(%(terms)s::int[], %(times)s::int[]) AS q (term, times)),
+  n AS MATERIALIZED (SELECT term, times, n, sum(n) OVER w AS together
+    FROM q CROSS JOIN LATERAL (
+      SELECT count(*) AS n FROM search_posting WHERE project_id {among} AND term = q.term) AS p
+    WINDOW w AS (ORDER BY n, term)),
+  i AS MATERIALIZED (SELECT term,
+      times * ln((greatest(%(chunks)s, n) - n + 0.5) / (n + 0.5) + 1) AS idf,
+      together <= %(rare)s OR together - n < %(enough)s AS rare FROM n),
+  led AS (SELECT p.project_id, p.chunk_id, sum(p.weight * i.idf) AS score
+    FROM i JOIN search_posting p ON p.project_id {among} AND p.term = i.term
+    WHERE i.rare GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT %(led)s),
+  lexical AS (SELECT l.project_id, l.chunk_id, l.score + coalesce((SELECT sum(p.weight * i.idf)
+      FROM i JOIN search_posting p
+        ON p.project_id = l.project_id AND p.term = i.term AND p.chunk_id = l.chunk_id
+      WHERE NOT i.rare), 0) AS score
+    FROM led l ORDER BY 3 DESC, 2 LIMIT %(depth)s),
 """
 _DENSE = """
   dense AS (SELECT project_id, chunk_id, 1 - ({distance}) AS score FROM search_embedding
@@ -159,7 +184,9 @@ class LocalSearch:
                 dense = _DENSE
                 if looked is _GRAPH:
                     _widen(connection)
-            lexical = _LEXICAL if question.terms else _NO_LEXICAL
+            lexical = _NO_LEXICAL
+            if question.terms:
+                lexical = _LEXICAL if chunks <= EXACT_CHUNKS else _LEXICAL_LARGE
             statement = f"WITH {lexical}{dense}{_FUSED}{_SHOWN}".format(
                 among=_among(question.projects), **looked
             )
@@ -237,6 +264,9 @@ def _values(question: Question, chunks: int) -> dict[str, object]:
         "model": question.model,
         "kinds": list(question.kinds),
         "chunks": float(chunks),
+        "rare": RARE_POSTINGS,
+        "enough": ENOUGH_POSTINGS,
+        "led": LED_CHUNKS,
         "depth": DEPTH,
         "limit": question.limit,
         "shown": SHOWN_CHUNKS,
