@@ -52,7 +52,6 @@ SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "max_connections": "100",
-    "shared_buffers": "128MB",
     "max_wal_size": "1GB",
     "checkpoint_timeout": "15min",
     "fsync": "on",
@@ -71,6 +70,8 @@ FAST = {
     "autovacuum": "off",
 }
 """For tests only: a crash of the machine loses the data."""
+SHARED_MIB = (128, 1_024)
+"""What the server keeps of its files in memory, at least and at most; a sixteenth of the machine's between."""
 
 _LAUNCH = Path(__file__).with_name("postgres_launch.py")
 _logger = logging.getLogger(__name__)
@@ -299,7 +300,8 @@ class _Server:
 
     def _attempt(self, url: str) -> str | None:
         """Start the server and wait until it answers; the problem if it ends instead."""
-        settings = SETTINGS | (FAST if self.fast else {})
+        memory = shared_mib(0 if self.fast else _memory_bytes())
+        settings = SETTINGS | (FAST if self.fast else {}) | {"shared_buffers": f"{memory}MB"}
         settings["unix_socket_directories"] = str(self.sockets)
         descriptor = os.open(self.log, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "a+b") as output:
@@ -504,3 +506,17 @@ def _same(one: Path, other: Path) -> bool:
         return one.samefile(other)
     except OSError:
         return False
+
+
+def shared_mib(memory_bytes: int) -> int:
+    """How much of a machine's memory the server shares among its processes, in MiB."""
+    least, most = SHARED_MIB
+    return max(least, min(memory_bytes // 16 // 2**20, most))
+
+
+def _memory_bytes() -> int:
+    """Of this machine; 0 where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return 0

@@ -170,6 +170,13 @@ def test_the_server_is_durable_checks_its_pages_and_is_not_on_the_network(folder
         assert value(url, "SELECT 'Z' < 'a' AND lower('ÄÖ') = 'äö'") is True
 
 
+@pytest.mark.parametrize(
+    ("gib", "mib"), [(0, 128), (1, 128), (4, 256), (8, 512), (24, 1_024), (512, 1_024)]
+)
+def test_a_large_machine_keeps_more_of_the_files_in_memory(gib: int, mib: int) -> None:
+    assert embedded_postgres.shared_mib(gib * 2**30) == mib
+
+
 def test_only_the_right_password_opens_the_door(folder: Path) -> None:
     with EmbeddedPostgres.open(folder, fast=True) as server:
         for wrong in ("wrong", ""):
