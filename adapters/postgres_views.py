@@ -192,6 +192,23 @@ class PostgresViews:
             )
         ]
 
+    def kinds(self, project: str, keys: Collection[str], at: int) -> dict[str, str]:
+        """Of which kind the artifacts of some keys are; of a key that several have, the first by name."""
+        rows = self._rows(
+            """
+            SELECT l.key, min(l.kind COLLATE "C") FROM artifact_latest l
+            WHERE l.project_id = %(project)s AND l.key = ANY(%(keys)s) AND EXISTS (
+              SELECT FROM artifact_version v
+              WHERE v.project_id = l.project_id AND v.kind = l.kind AND v.key = l.key
+                AND v.version = 1 AND v.position <= %(at)s)
+            GROUP BY l.key
+            """,
+            project=project,
+            keys=list(keys),
+            at=at,
+        )
+        return dict(rows)
+
     def artifact(self, project: str, kind: str, key: str, at: int) -> ArtifactVersion:
         """The latest version of one artifact.
 

@@ -373,3 +373,18 @@ def test_what_a_live_page_needs_is_served(shelf: Shelf) -> None:
         assert shelf.reader.get(f"/static/{name}").status_code == 200, name
     for each in ("block", "truncate", "commit", "abort"):
         assert f'addEventListener("{each}"' in source
+
+
+def test_links_between_documents_of_a_repository_lead_to_their_pages(shelf: Shelf) -> None:
+    text = "# Guide\n\n[Search](search.md#what) and [home](../README.md), [nothing](../LICENSE).\n"
+    shelf.write("# Search\n", key="docs.search")
+    source = Source(commit="0" * 40, path="docs/guide.md")
+    later = shelf.write(text, key="docs.guide", source=source)
+    shelf.write("# Home\n", key="README")
+    page = shelf.page("/p/alpha/artifacts/PRD/docs.guide")
+    assert 'href="/p/alpha/artifacts/PRD/docs.search#h-what"' in page
+    assert 'href="/p/alpha/artifacts/PRD/README"' in page
+    assert "LICENSE" not in page
+    past = shelf.page(f"/p/alpha/artifacts/PRD/docs.guide?at={later}")
+    assert f'href="/p/alpha/artifacts/PRD/docs.search?at={later}#h-what"' in past
+    assert 'artifacts/PRD/README"' not in past

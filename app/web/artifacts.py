@@ -12,12 +12,14 @@ from app.web.artifact_path import ArtifactPath, artifact_path
 from app.web.page import Pages, Visit
 from app.web.place import Place, stand
 from app.web.rendered import MAX_SHOWN_BYTES, Rendered, render
-from app.web.site import shown
+from app.web.site import link, shown
 from domain.citation import Citation
 from domain.digest import parse_digest
+from domain.documents import key_of
 from domain.draft import Draft
 from domain.errors import DeedbookError, Gone, NotFound
 from domain.events import ArtifactErased, ArtifactWritten, RecordErased, parse
+from projections.document_links import neighbours, with_links
 
 pages = Pages()
 
@@ -80,6 +82,7 @@ def show_artifact(visit: Visit[ArtifactQuery]) -> Response:
     text, erased, problem = _content(visit.ledger, path.project, version, numbers)
     written = parse(visit.ledger.events.get(path.project, version.position).line).data
     assert isinstance(written, ArtifactWritten)
+    text = _linked(visit.ledger, path, place, written, text)
     before = min(query.before or latest.version + 1, latest.version + 1)
     return shown(
         visit,
@@ -148,6 +151,27 @@ def _content(
     except DeedbookError as problem:
         return nothing, None, problem
     return render(version.media_type, content, numbers), None, None
+
+
+def _linked(
+    ledger: Ledger, path: ArtifactPath, place: Place, written: ArtifactWritten, text: Rendered
+) -> Rendered:
+    """The text with its links leading to pages: relative ones name documents of the same repository."""
+    if text.look != "prose":
+        return text
+    source = written.source.path if written.source is not None else None
+    keys = {there: key_of(there) for there in neighbours(text.blocks, source)}
+    kinds = ledger.views.kinds(path.project, keys.values(), place.position) if keys else {}
+
+    def page_of(there: str) -> str | None:
+        kind = kinds.get(keys.get(there, ""))
+        if kind is None:
+            return None
+        return link(ArtifactPath(path.project, kind, keys[there]).page, {"at": place.at})
+
+    ids = {one.id for one in text.headings}
+    blocks = with_links(text.blocks, source, ids, page_of)
+    return msgspec.structs.replace(text, blocks=blocks)
 
 
 def _erasure(ledger: Ledger, project: str, position: int) -> Erasure:
