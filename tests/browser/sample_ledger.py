@@ -53,6 +53,8 @@ def filled(served: Served) -> Drafted:
             PROJECT, KIND, KEY, text.encode(), title="The whole of it", actor="user:ada"
         )
     ledger.write_artifact(PROJECT, KIND, "hostile", HOSTILE.encode(), title=HOSTILE, actor=HOSTILE)
+    while ledger.index_jobs.catch_up():
+        pass
     with served.client() as http:
         draft = Drafted(http, PROJECT, f"{KIND}/draft")
         assert draft.open(id=DRAFT, title="A draft").status_code == 201

@@ -94,3 +94,13 @@ def test_chosen_colours_stay(screen: Screen) -> None:
     button.click()
     screen.expect("#theme").to_have_text("Auto")
     assert screen.page.evaluate(paper) == light
+
+
+def test_what_is_searched_for_is_marked_and_one_press_away(screen: Screen) -> None:
+    screen.page.get_by_role("link", name="Search").last.click()
+    screen.find("#q").fill("a paragraph")
+    screen.find("#q").press("Enter")
+    screen.expect("main mark").to_contain_text(["paragraph"])
+    screen.page.get_by_role("link", name="The whole of it").first.click()
+    screen.page.wait_for_url(f"**/p/{PROJECT}/artifacts/**")
+    screen.expect("article").to_contain_text("A paragraph")
