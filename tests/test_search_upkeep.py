@@ -224,6 +224,7 @@ def test_a_ledger_whose_search_is_degraded_is_ready_and_says_why(
     hosted.write("main", "The giraffe.\n")
     upstash.faults[:] = [Fault(status=401, error="Unauthorized")]
     remote.state.note_all()
+    assert degraded(hosted, nobody) == []  # what has only just come is no trouble
     remote.bring(remote.state.claim(1)[0])
     shut_out, waiting = degraded(hosted, nobody)
     assert "UPSTASH_VECTOR_REST_TOKEN" in shut_out
