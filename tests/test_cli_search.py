@@ -74,16 +74,19 @@ def test_a_bad_query_is_a_complaint_with_an_exit_code(typed: Typed) -> None:
 def test_the_index_is_shown_and_worked_at(typed: Typed, served: Served, written: str) -> None:
     said = typed("search", "status")
     assert said.splitlines()[0].split() == [
-        *("BACKEND", "INDEXED", "SOURCES", "CHUNKS"),
-        *("PENDING", "FAILED", "NO", "VECTORS", "CUT"),
+        *("BACKEND", "INDEXED", "BEHIND", "SOURCES", "CHUNKS"),
+        *("PENDING", "FAILED", "NO", "VECTORS", "CUT", "COMPARED"),
     ]
-    assert said.splitlines()[1].split() == ["local", "3", "of", "3", "2", "2", "0", "0", "2", "0"]
+    assert said.splitlines()[1].split() == [
+        *("local", "3", "of", "3", "0", "s", "2", "2", "0", "0", "2", "0", "never"),
+    ]
     assert json.loads(typed("--json", "search", "status", written))["semantic"] is False
     assert "2 sources are indexed anew" in typed("search", "reindex")
     while served.ledger.index_jobs.catch_up():
         pass
     assert "0 sources are tried again" in typed("search", "retry")
     assert "2 sources looked at: 0 were missing, 0 should not" in typed("search", "reconcile")
+    assert "never" not in typed("search", "status")
     assert json.loads(typed("--json", "search", "reconcile")) == {
         "sources": 2,
         "missing": 0,

@@ -62,7 +62,7 @@ class IndexState(msgspec.Struct, frozen=True, kw_only=True):
         without_vectors: Sources whose chunks have none yet.
         cut: Sources that have more chunks than are indexed.
         lag_seconds: Age of the oldest event that cannot be found yet; 0: all can.
-        reconciled_at: When what the index holds was last compared with what it should hold; RFC 3339.
+        reconciled_at: When what the index holds was last compared with what it should hold; RFC 3339. None: never.
     """
 
     project: str
@@ -78,6 +78,13 @@ class IndexState(msgspec.Struct, frozen=True, kw_only=True):
     cut: int
     lag_seconds: float
     reconciled_at: str | None
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """How many sources of all projects were given up, and how many wait for another try after a failed one."""
+
+    failed: int
+    waiting: int
 
 
 class Freshness(msgspec.Struct, frozen=True):
@@ -381,49 +388,89 @@ class SearchState:
         return self._again(
             project,
             "true",
-            "state = 'pending', attempts = 0, due_at = now(), model = NULL, problem = NULL",
+            "state = 'pending', attempts = 0, due_at = now(), problem = NULL",
         )
 
     def want_again(self, project: str, sources: Sequence[str]) -> int:
-        """Have these sources indexed anew, as reconciling found them amiss; answers how many."""
+        """Have these sources indexed anew, as reconciling found them amiss; answers how many.
+
+        Who is at one just now may have written what was taken away since, and loses its lease.
+        """
         with self._pool.connection() as connection:
             lock_projects(connection, self.backend, project)
             return connection.execute(
                 """
-                UPDATE search_state SET state = 'pending', attempts = 0, due_at = now()
+                UPDATE search_state SET state = 'pending', attempts = 0, due_at = now(),
+                  lease = NULL, leased_until = NULL
                 WHERE project_id = %s AND backend = %s AND source = ANY(%s)
                 """,
                 (project, self.backend, list(sources)),
             ).rowcount
 
     def claim_reconcile(self, seconds: float) -> str | None:
-        """A project whose index was not compared for so long, for the caller alone; None: there is none."""
+        """A project whose index is to be compared, for so long the caller's alone; None: there is none."""
         with self._pool.connection() as connection:
             row = connection.execute(
                 """
-                UPDATE search_project SET reconciled_at = now()
+                UPDATE search_project SET reconcile_due_at = now() + make_interval(secs => %(seconds)s)
                 WHERE backend = %(backend)s AND project_id = (
                   SELECT project_id FROM search_project
-                  WHERE backend = %(backend)s
-                    AND reconciled_at < now() - make_interval(secs => %(seconds)s)
-                  ORDER BY reconciled_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+                  WHERE backend = %(backend)s AND reconcile_due_at <= now()
+                  ORDER BY reconcile_due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
                 RETURNING project_id
                 """,
                 {"backend": self.backend, "seconds": seconds},
             ).fetchone()
         return None if row is None else str(row[0])
 
-    def fill_anew(self, model: str) -> int:
-        """Have indexed anew what another model's vectors stand for; answers how many sources."""
+    def reconciled(self, project: str, seconds: float) -> None:
+        """A project's index was compared, and is to be again in so many seconds."""
         with self._pool.connection() as connection:
-            lock_projects(connection, self.backend, None)
-            return connection.execute(
+            connection.execute(
                 """
-                UPDATE search_state SET state = 'pending', attempts = 0, due_at = now()
-                WHERE backend = %s AND state = 'synced' AND chunks > 0 AND model <> %s
+                UPDATE search_project SET reconciled_at = now(),
+                  reconcile_due_at = now() + make_interval(secs => %s)
+                WHERE project_id = %s AND backend = %s
                 """,
-                (self.backend, model),
-            ).rowcount
+                (seconds, project, self.backend),
+            )
+
+    def fill_anew(self, model: str, project: str | None = None) -> int:
+        """Have indexed anew what another model's vectors stand for; answers how many sources."""
+        return self._again(
+            project,
+            "state <> 'pending' AND chunks > 0 AND (model < %(model)s OR model > %(model)s)",
+            "state = 'pending', attempts = 0, due_at = now(), problem = NULL",
+            model=model,
+        )
+
+    def filled_otherwise(self, model: str, project: str | None = None) -> bool:
+        """Whether the index holds vectors of another model."""
+        with reading(self._pool) as connection:
+            row = connection.execute(
+                """
+                SELECT FROM search_state
+                WHERE backend = %(backend)s AND chunks > 0 AND (model < %(model)s OR model > %(model)s)
+                  AND (%(project)s::text IS NULL OR project_id = %(project)s)
+                LIMIT 1
+                """,
+                {"backend": self.backend, "model": model, "project": project},
+            ).fetchone()
+        return row is not None
+
+    def trouble(self) -> Trouble:
+        """What could not be brought into the index."""
+        with reading(self._pool) as connection:
+            row = connection.execute(
+                """
+                SELECT count(*) FILTER (WHERE state = 'failed'),
+                  count(*) FILTER (WHERE state = 'pending' AND problem IS NOT NULL)
+                FROM search_state WHERE backend = %s AND state <> 'synced'
+                """,
+                (self.backend,),
+            ).fetchone()
+        assert row is not None
+        return Trouble(*row)
 
     def wanted(self, project: str) -> dict[str, tuple[int, int] | None]:
         """What the index should hold: each source's position and chunks; None while it is worked at."""
@@ -440,7 +487,7 @@ class SearchState:
             for source, synced, indexed, chunks in rows
         }
 
-    def _again(self, project: str | None, which: str, change: str) -> int:
+    def _again(self, project: str | None, which: str, change: str, model: str = "") -> int:
         with self._pool.connection() as connection:
             lock_projects(connection, self.backend, project)
             return connection.execute(
@@ -449,7 +496,7 @@ class SearchState:
                 WHERE backend = %(backend)s AND {which}
                   AND (%(project)s::text IS NULL OR project_id = %(project)s)
                 """.encode(),
-                {"backend": self.backend, "project": project},
+                {"backend": self.backend, "project": project, "model": model},
             ).rowcount
 
     def _claim(self, which: str, values: dict[str, object]) -> list[Claim]:

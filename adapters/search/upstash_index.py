@@ -122,6 +122,11 @@ class UpstashIndex:
         """How the index is used. Ask at the start: it refuses an index that cannot be."""
         return self._known().sub_mode
 
+    @property
+    def looked_at(self) -> SubMode | None:
+        """The same without asking; None: nobody has asked yet."""
+        return None if self._kind is None else self._kind.sub_mode
+
     def filled_by(self) -> str:
         """Whose vectors it is filled with: the service's, or a model's of ours, by name."""
         kind = self._known()

@@ -101,7 +101,10 @@ def status_command(project: str | None) -> None:
     if choices.output != "table":
         show_one(answer)
         return
-    columns = ("backend", "indexed", "sources", "chunks", "pending", "failed", "no vectors", "cut")
+    columns = (
+        *("backend", "indexed", "behind", "sources", "chunks", "pending", "failed", "no vectors"),
+        *("cut", "compared"),
+    )
     show(
         [dict(zip(columns, _row(one), strict=True)) for one in shown.backends],
         {name: name.upper() for name in columns},
@@ -112,7 +115,7 @@ def status_command(project: str | None) -> None:
     if shown.failures:
         remark("Once the reason is mended: deedbook search retry")
     for reason in shown.reasons:
-        remark(f"By words only: {reason}.")
+        remark(f"Searches find less than they could: {reason}.")
 
 
 @search_command.command("reindex", cls=Command, epilog=EXIT_CODES_HELP)
@@ -200,10 +203,12 @@ def _row(one: "BackendState") -> tuple[object, ...]:
     return (
         one.backend,
         f"{one.indexed_position} of {one.position}",
+        f"{one.lag_seconds:,.0f} s",
         one.sources,
         one.chunks,
         one.pending,
         one.failed,
         one.without_vectors,
         one.cut,
+        one.reconciled_at or "never",
     )

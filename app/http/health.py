@@ -58,7 +58,7 @@ def readyz(call: Call[NoQuery, None]) -> Response:
         raise Unavailable(
             "migrations-pending", f"Not applied yet: {', '.join(waiting)}; run deedbook migrate."
         )
-    return answer(Readiness("ready", tuple(call.ledger.search.missing())))
+    return answer(Readiness("ready", tuple(call.ledger.search.degraded())))
 
 
 @endpoints.add("GET", "/version", scope=OPEN, answers={200: Version})

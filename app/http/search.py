@@ -52,7 +52,12 @@ class LedgerQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """How the index of a project stands, for each backend; and why search by meaning is missing, if it is."""
+    """How the index of a project stands, for each backend.
+
+    Attributes:
+        semantic: Whether this ledger searches by meaning.
+        reasons: Why not, or why else searches find less than they could; of the whole ledger.
+    """
 
     backends: tuple[IndexState, ...]
     failures: tuple[Failed, ...]
@@ -116,13 +121,12 @@ def search_status(call: Call[NoQuery, None]) -> Response:
     """Show how far the index has come, and what it lacks."""
     call.position(None)
     search = call.ledger.search
-    reasons = search.missing()
     return answer(
         Standing(
             tuple(search.upkeep.standing(call.project)),
             tuple(search.upkeep.failures(call.project)),
-            not reasons,
-            tuple(reasons),
+            not search.missing(),
+            tuple(search.degraded()),
         )
     )
 

@@ -20,6 +20,8 @@ class BackendState(msgspec.Struct, frozen=True):
     failed: int
     without_vectors: int
     cut: int
+    lag_seconds: float
+    reconciled_at: str | None
 
 
 class Failure(msgspec.Struct, frozen=True):

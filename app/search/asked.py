@@ -56,4 +56,7 @@ class Backend(Protocol):
         """
 
     def missing(self) -> list[str]:
-        """Why it answers less than it could, in words; nothing: it does not."""
+        """Why it does not search by meaning; nothing: it does."""
+
+    def troubles(self) -> list[str]:
+        """Why else it answers less than it could, as far as is known without asking anybody outside."""

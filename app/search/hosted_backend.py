@@ -14,6 +14,7 @@ from domain.errors import Malformed, Unavailable
 from domain.search import DEPTH, Warned
 
 ONE_PART = frozenset({"dense-only", "sparse-only"})
+OTHER_VECTORS = "the hosted index still has vectors of another model, and is filled anew"
 
 
 class HostedBackend:
@@ -24,6 +25,7 @@ class HostedBackend:
         hosted: The index.
         texts: Gives its chunks their texts, and leaves out what is not the newest.
         breaker: Opens when it fails again and again.
+        shut_out: Whether it does not let us in to keep it up to date.
         failed: Is told the backend and the kind of a fault.
     """
 
@@ -36,12 +38,14 @@ class HostedBackend:
         texts: LocalSearch,
         *,
         breaker: Breaker,
+        shut_out: Callable[[], bool],
         failed: Callable[[str, str], None],
     ) -> None:
         self._state = state
         self._hosted = hosted
         self._texts = texts
         self._breaker = breaker
+        self._shut_out = shut_out
         self._failed = failed
 
     def ask(self, asked: Asked) -> Outcome:
@@ -58,6 +62,10 @@ class HostedBackend:
             used = self._hosted.used_mode(asked.mode)
             if self._hosted.info() in ONE_PART:
                 warnings.append("non-hybrid-index")
+            if used != "lexical" and self._state.filled_otherwise(
+                self._hosted.filled_by(), project
+            ):
+                raise Unavailable("search-unavailable", f"{OTHER_VECTORS}.")
             found = self._hosted.search(
                 project, asked.text, terms, None, used, _plain(asked.kinds), DEPTH
             )
@@ -82,8 +90,26 @@ class HostedBackend:
         return Outcome(shown, used, tuple(warnings), fresh)
 
     def missing(self) -> list[str]:
-        """Why it does not answer whole at present; nothing: it does, as far as is known."""
-        return ["the hosted index fails again and again"] if self._breaker.failing else []
+        """Why it does not search by meaning; nothing: it does, as far as is known."""
+        if self._hosted.looked_at != "sparse-only":
+            return []
+        return ["the hosted index has no dense part"]
+
+    def troubles(self) -> list[str]:
+        """Why else it does not answer whole at present, as far as is known."""
+        told = []
+        if self._breaker.failing:
+            told.append("the hosted index fails again and again")
+        if self._shut_out():
+            told.append(
+                "the hosted index does not let us in: set UPSTASH_VECTOR_REST_TOKEN, and start the service again"
+            )
+        if self._hosted.looked_at is not None:
+            if self._hosted.looked_at == "dense-only":
+                told.append("the hosted index has no sparse part")
+            if self._state.filled_otherwise(self._hosted.filled_by()):
+                told.append(OTHER_VECTORS)
+        return told
 
 
 def _plain(kinds: Sequence[str]) -> Sequence[str]:

@@ -10,8 +10,8 @@ from app.search.meter import Meter
 from app.search.upkeep import reconcile
 from domain.errors import Malformed, Unavailable
 
-EVERY_SECONDS = 86_400.0
-"""Between two times that what it holds is compared with what it should hold."""
+LEASE_SECONDS = 3_600.0
+"""A project that somebody compares is left to them for so long; one that could not be compared waits as long."""
 LOOK_SECONDS = 3_600.0
 AWAY_SECONDS = 300.0
 
@@ -19,8 +19,8 @@ AWAY_SECONDS = 300.0
 class HostedFollower(Follower):
     """Compares once a day what the index holds with what it should hold, and has the difference mended.
 
-    When it starts it has what is filled with another model's vectors filled anew: they would not compare.
-    Of several processes one does it.
+    What is filled with another model's vectors it has filled anew, of all projects when it starts, and then of
+    each when that is compared: another process may run with another model. Of several processes one compares.
 
     Args:
         state: What the index should hold.
@@ -54,11 +54,13 @@ class HostedFollower(Follower):
         """Do what is due."""
         try:
             if not self._renewed:
-                self._renew()
+                self._renew(None)
+                self._renewed = True
             while not self._stopping.is_set():
-                project = self._state.claim_reconcile(EVERY_SECONDS)
+                project = self._state.claim_reconcile(LEASE_SECONDS)
                 if project is None:
                     return LOOK_SECONDS
+                self._renew(project)
                 found = reconcile(self._state, self._index, project)
                 self._meter.reconciled(found)
                 if found.missing or found.stale:
@@ -71,13 +73,12 @@ class HostedFollower(Follower):
             return AWAY_SECONDS
         return LOOK_SECONDS
 
-    def _renew(self) -> None:
+    def _renew(self, project: str | None) -> None:
         model = self._hosted.filled_by()
-        count = self._state.fill_anew(model)
+        count = self._state.fill_anew(model, project)
         if count:
             self._logger.warning(
                 "%d sources in the hosted index have vectors of another model than %r: they are indexed anew",
                 count,
                 model,
             )
-        self._renewed = True

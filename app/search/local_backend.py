@@ -74,6 +74,10 @@ class LocalBackend:
             reasons.append(embedder.reason)
         return reasons
 
+    def troubles(self) -> list[str]:
+        """None besides: it is where the log is."""
+        return []
+
     def _vector(
         self, text: str, mode: Mode, warnings: list[Warned]
     ) -> tuple[str, Sequence[float] | None]:

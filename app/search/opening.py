@@ -101,13 +101,15 @@ def open_search(
     if hosted is not None:
         there = SearchState(pool, "upstash")
         hosted_index = HostedIndex(there, hosted)
-        indexings.append(indexing(there, hosted_index))
+        brings = indexing(there, hosted_index)
+        indexings.append(brings)
         held.append((there, hosted_index))
         backend = HostedBackend(
             there,
             hosted,
             search,
             breaker=Breaker(chances.monotonic),
+            shut_out=lambda: brings.shut_out,
             failed=meter.failed,
         )
         look_after = partial(HostedFollower, there, hosted_index, hosted, meter)

@@ -68,8 +68,13 @@ class Searches:
         )
 
     def missing(self) -> list[str]:
-        """Why this ledger finds less than it could, in words; nothing: it does not."""
+        """Why this ledger does not search by meaning, in words; nothing: it does."""
         return (self._hosted or self._local).missing()
+
+    def degraded(self) -> list[str]:
+        """Why this ledger finds less than it could, in words that name no project; nothing: it does not."""
+        asked_first = self._hosted or self._local
+        return [*asked_first.missing(), *asked_first.troubles(), *self.upkeep.troubles()]
 
     def _ask(self, asked: Asked) -> tuple[str, Outcome, bool]:
         """Who answered, what, and whether for somebody else."""

@@ -6,6 +6,9 @@ from typing import Protocol
 from adapters.search.search_state import Failed, IndexState, SearchState
 from app.search.reconcile import Reconciled, compare
 
+EVERY_SECONDS = 86_400.0
+"""Between two times that what a hosted index holds is compared with what it should hold."""
+
 
 class Holding(Protocol):
     """What an index holds."""
@@ -35,6 +38,22 @@ class Upkeep:
         """What could not be indexed."""
         return [row for state, _ in self.held for row in state.failures(project)]
 
+    def troubles(self) -> list[str]:
+        """What the indexes could not take, over all projects, which are not named."""
+        told = []
+        for state, _ in self.held:
+            trouble = state.trouble()
+            if trouble.failed:
+                told.append(
+                    f"{trouble.failed} sources could not be indexed ({state.backend}): `deedbook search status` "
+                    "names them, `deedbook search retry` has them tried again"
+                )
+            if trouble.waiting:
+                told.append(
+                    f"{trouble.waiting} sources could not be indexed yet ({state.backend}), and are tried again"
+                )
+        return told
+
     def reindex(self, project: str) -> int:
         """Have everything of a project indexed anew; answers how many sources."""
         return max(state.reindex(project) for state, _ in self.held)
@@ -60,11 +79,16 @@ class Upkeep:
 def reconcile(state: SearchState, holding: Holding, project: str) -> Reconciled:
     """The same with one backend's index.
 
+    What it should hold is read after what it holds: of a source that comes in between it is said that it is
+    missing, which does no harm, and not that nobody wants it.
+
     Raises:
         Unavailable: `search-unavailable`.
     """
-    found = compare(state.wanted(project), holding.inventory(project))
+    held = list(holding.inventory(project))
+    found = compare(state.wanted(project), held)
     # What is of an older version goes first: only then does indexing bring what should be there.
     holding.drop(project, [*found.stale, *found.unknown])
     state.want_again(project, [*found.missing, *found.stale])
+    state.reconciled(project, EVERY_SECONDS)
     return found.counted
